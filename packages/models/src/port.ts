@@ -1,0 +1,77 @@
+/** What identifies an embedding model and the vectors it makes. */
+export interface EmbeddingModel {
+  /** For people and for records, for example `bge-small-en-v1.5-q`. */
+  name: string
+  /** Length of every vector. */
+  dimensions: number
+  /** Longest text that is seen whole, in the model's tokens; special tokens are counted. */
+  maxTokens: number
+  /**
+   * Changes whenever the same text would get another vector: a SHA-256 over weights, tokenizer, pooling
+   * and length. Belongs in the key of every stored vector.
+   */
+  revision: string
+  /** Whether `instruction` reaches the model; where false it is ignored and belongs in no cache key. */
+  takesInstructions: boolean
+}
+
+export interface EmbedOptions {
+  /** A library type's instruction; ignored by models that take none. */
+  instruction?: string
+  /** Aborting drops texts whose turn has not come and rejects with the signal's reason. */
+  signal?: AbortSignal
+}
+
+export interface QueryOptions extends EmbedOptions {
+  /** `false` asks the model even when the vector is known (benchmarks). */
+  cache?: boolean
+}
+
+/**
+ * Makes vectors of texts: the port to a local model or an endpoint.
+ *
+ * Vectors are normalised (length 1, so that cosine similarity is the dot product), belong to the caller and
+ * do not depend on which other texts were asked for at the same time. Text longer than the model can read
+ * is cut at `maxTokens`. Any string has a vector: empty, unpaired surrogates and NUL included.
+ *
+ * Failures are `EmbeddingError`s; `retryable` says whether the same call may succeed later.
+ */
+export interface Embedder {
+  readonly model: EmbeddingModel
+  /** One vector per passage, in order. All or nothing. */
+  embedPassages(passages: string[], options?: EmbedOptions): Promise<Float32Array[]>
+  /** The vector of a query, with the model's own query prefix. Goes before passages that wait. */
+  embedQuery(query: string, options?: QueryOptions): Promise<Float32Array>
+  /** Tokens of each text by the model's own tokenizer; special tokens are not counted, nothing is cut. */
+  countTokens(texts: string[]): Promise<number[]>
+  /** Resolves when the model answers now. */
+  ping(): Promise<void>
+  /** Calls in hand reject with `EmbedderClosed`. May be called twice. */
+  close(): Promise<void>
+}
+
+/** A call for vectors that failed. `code` is stable; `retryable` tells "try again" from "never will work". */
+export class EmbeddingError extends Error {
+  override readonly name: string = 'EmbeddingError'
+  readonly code: string = 'embedding_failed'
+  readonly retryable: boolean = false
+}
+
+/** The process or thread that runs the model died while the call was in hand; a new one is being started. */
+export class EmbedderCrashed extends EmbeddingError {
+  override readonly name = 'EmbedderCrashed'
+  override readonly code = 'embedder_crashed'
+  override readonly retryable = true
+}
+
+/** The embedder was closed before or during the call. */
+export class EmbedderClosed extends EmbeddingError {
+  override readonly name = 'EmbedderClosed'
+  override readonly code = 'embedder_closed'
+}
+
+/** The files in a model folder are missing, damaged or of a kind that is not understood. */
+export class ModelUnusable extends EmbeddingError {
+  override readonly name = 'ModelUnusable'
+  override readonly code = 'model_unusable'
+}
