@@ -1,0 +1,1 @@
+export { type GraphContractOptions, graphContract, type OpenGraph } from './graph-contract.ts'
