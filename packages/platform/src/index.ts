@@ -1,6 +1,15 @@
-export { type Clock, systemClock } from './clock.ts'
-export { createLog, type Logger, type LogOptions } from './log.ts'
-export { currentRequest, inRequest, Metrics, SpanKind, span, traceHeaders, withTrace } from './telemetry.ts'
+export {
+  AssertionError,
+  type AssertionKeys,
+  createSigner,
+  createVerifier,
+  encodeDelegations,
+  generateAssertionKeys,
+  parseAssertionKeys,
+  publicKeys,
+  type Signer,
+  type Verifier,
+} from './assertion.ts'
 export {
   type CloudEvent,
   cloudEvent,
@@ -31,3 +40,29 @@ export {
   UnknownQueue,
   Unprocessable,
 } from './bus/port.ts'
+export { type Clock, systemClock } from './clock.ts'
+export {
+  about,
+  ConfigError,
+  Count,
+  Flag,
+  goneVariables,
+  LogLevel,
+  Port,
+  parseConfig,
+  printConfig,
+  secret,
+} from './config.ts'
+export { DomainError, FieldError } from './errors.ts'
+export { type Listener, listen, PortInUseError } from './listen.ts'
+export { createLog, type Logger, type LogOptions } from './log.ts'
+export {
+  type AppEnv,
+  type Check,
+  type Readiness,
+  type RequestContext,
+  type Service,
+  type ServiceAppOptions,
+  serviceApp,
+} from './service.ts'
+export { currentRequest, inRequest, Metrics, SpanKind, span, traceHeaders, withTrace } from './telemetry.ts'

@@ -1,0 +1,72 @@
+import { createORPCClient } from '@orpc/client'
+import type { AnyContractRouter, ContractRouterClient } from '@orpc/contract'
+import { OpenAPILink } from '@orpc/openapi-client/fetch'
+import { PRINCIPAL_HEADER, type ServiceName } from './principal.ts'
+
+export type FetchHandler = (request: Request) => Promise<Response>
+
+/** Assertions that the caller's signer made for the services that may be called on its behalf. */
+export type Delegations = Partial<Record<ServiceName, string>>
+
+export interface CallContext {
+  delegations?: Delegations
+}
+
+export type Client<C extends AnyContractRouter> = ContractRouterClient<C, CallContext>
+
+/** An answer outside 2xx. `status` and `detail` are as the callee worded them; `fields` on 400. */
+export class CallError extends Error {
+  readonly status: number
+  readonly fields: Record<string, string[]>
+
+  constructor(status: number, detail: string, fields: Record<string, string[]> = {}, options?: ErrorOptions) {
+    super(detail, options)
+    this.name = 'CallError'
+    this.status = status
+    this.fields = fields
+  }
+}
+
+/**
+ * A typed client of a contract. `fetch` decides the way: a socket, or the callee's own handler in the same
+ * process; encoding, assertion and errors are the same on both. Refusals throw `CallError`.
+ */
+export function createClient<C extends AnyContractRouter>(
+  contract: C,
+  options: {
+    fetch: FetchHandler
+    /** Where the callee listens; only its path part matters in process. */
+    url?: string
+    /** Whose delegation to present, when the call context holds one. */
+    audience?: ServiceName
+    headers?: () => Record<string, string>
+  },
+): Client<C> {
+  const link = new OpenAPILink<CallContext>(contract, {
+    url: options.url ?? 'http://in-process',
+    fetch: async (request) => {
+      const response = await options.fetch(request)
+      if (response.status < 400) return response
+      throw await callError(response)
+    },
+    headers: ({ context }) => {
+      const assertion = options.audience && context.delegations?.[options.audience]
+      return { ...options.headers?.(), ...(assertion && { [PRINCIPAL_HEADER]: assertion }) }
+    },
+  })
+  return createORPCClient(link)
+}
+
+async function callError(response: Response): Promise<CallError> {
+  const body: unknown = await response.json().catch(() => undefined)
+  if (body !== null && typeof body === 'object') {
+    if ('detail' in body && typeof body.detail === 'string')
+      return new CallError(response.status, body.detail)
+    const fields = body as Record<string, string[]>
+    const detail = Object.entries(fields)
+      .map(([field, faults]) => `${field}: ${[faults].flat().join(' ')}`)
+      .join('; ')
+    return new CallError(response.status, detail, fields)
+  }
+  return new CallError(response.status, `The service answered ${response.status}.`)
+}

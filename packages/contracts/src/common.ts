@@ -1,0 +1,49 @@
+import { z } from 'zod'
+
+/** A uid: lower-case, uuid-shaped. Versions are not told apart. */
+export const Uid = z
+  .string()
+  .regex(
+    /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
+    'Must be a uid (lower-case, 8-4-4-4-12 hexadecimal digits).',
+  )
+
+export const IsoTime = z.iso.datetime()
+
+/** Text that a store can hold: PostgreSQL refuses NUL, and a blank name helps nobody. */
+export const Name = (max: number) =>
+  z
+    .string()
+    .trim()
+    .min(1, 'May not be blank.')
+    .max(max)
+    .refine((text) => !text.includes('\0'), 'May not contain NUL characters.')
+
+export const FreeText = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((text) => !text.includes('\0'), 'May not contain NUL characters.')
+
+export const LIST_LIMIT_DEFAULT = 50
+export const LIST_LIMIT_MAX = 200
+
+/** `limit` and `offset` of every list. A larger limit is clamped, not refused. */
+export const Page = z.object({
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(LIST_LIMIT_DEFAULT)
+    .transform((limit) => Math.min(limit, LIST_LIMIT_MAX)),
+  offset: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+})
+
+/** A list's answer: the array, and the total in `X-Total-Count`. */
+export const listOf = <T extends z.ZodType>(element: T) =>
+  z.object({ headers: z.object({ 'x-total-count': z.string() }), body: z.array(element) })
+
+/** The answer of one list operation. `total` counts what the caller may see, on every page. */
+export function listAnswer<T>(body: T[], total: number): { headers: { 'x-total-count': string }; body: T[] } {
+  return { headers: { 'x-total-count': String(total) }, body }
+}

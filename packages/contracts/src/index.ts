@@ -1,0 +1,86 @@
+export {
+  authContract,
+  authInternalContract,
+  MembershipRole,
+  MintToken,
+  REFUSAL_REASONS,
+  RefusalReason,
+  Resolution,
+  User,
+  UserToken,
+} from './auth.ts'
+export {
+  type CallContext,
+  CallError,
+  type Client,
+  createClient,
+  type Delegations,
+  type FetchHandler,
+} from './client.ts'
+export {
+  FreeText,
+  IsoTime,
+  LIST_LIMIT_DEFAULT,
+  LIST_LIMIT_MAX,
+  listAnswer,
+  Name,
+  Page,
+  Uid,
+} from './common.ts'
+export {
+  COMMANDS,
+  type CommandData,
+  type CommandQueue,
+  EVENTS,
+  type EventData,
+  type EventType,
+} from './events.ts'
+export {
+  ContentHash,
+  IngestRequest,
+  ingestContract,
+  Job,
+  JobStage,
+  JobStatus,
+  SourceKey,
+  UPLOAD_PATH,
+  UploadFields,
+} from './ingest.ts'
+export {
+  Chunk,
+  ChunkInContext,
+  ChunkingConfig,
+  Collection,
+  EmbeddingStatus,
+  Item,
+  LIBRARY_TYPES,
+  Library,
+  LibraryDetail,
+  LibraryType,
+  LibraryTypeInfo,
+  libraryContract,
+  libraryInternalContract,
+  Workspace,
+  WorkspaceId,
+} from './library.ts'
+export {
+  DELEGATION_HEADER,
+  PRINCIPAL_HEADER,
+  Principal,
+  REQUEST_ID_HEADER,
+  SERVICE_NAMES,
+  type ServiceName,
+  Surface,
+  servicePrincipal,
+} from './principal.ts'
+export {
+  Candidate,
+  Degraded,
+  QUERY_MAX,
+  SEARCH_LIMIT_MAX,
+  SEARCH_TYPES,
+  SearchAnswer,
+  SearchRequest,
+  SearchType,
+  searchContract,
+} from './search.ts'

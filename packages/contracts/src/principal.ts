@@ -1,0 +1,44 @@
+import { z } from 'zod'
+
+export const SERVICE_NAMES = ['gateway', 'auth', 'library', 'ingest', 'search', 'mcp'] as const
+export type ServiceName = (typeof SERVICE_NAMES)[number]
+
+/** Where a credential is presented: the library scope of a UserToken differs between the two. */
+export const Surface = z.enum(['rest', 'mcp'])
+export type Surface = z.infer<typeof Surface>
+
+/**
+ * Who is calling, once a credential has been resolved. `resolved_libraries` is the ordered list of library
+ * uids that may be read on this surface; an empty list sees nothing. `writable_libraries` (REST) are those
+ * into which the caller may ingest. An empty `allowed_tools` permits every tool.
+ */
+export const Principal = z.object({
+  kind: z.enum(['user_token', 'team', 'session', 'local', 'anonymous', 'service']),
+  surface: Surface,
+  user: z.object({ id: z.string(), username: z.string(), is_staff: z.boolean() }).nullable(),
+  team_id: z.string().nullable(),
+  token_id: z.string().nullable(),
+  resolved_libraries: z.array(z.string()),
+  writable_libraries: z.array(z.string()),
+  allowed_tools: z.array(z.string()),
+})
+export type Principal = z.infer<typeof Principal>
+
+/** The headers that only the gateway (or, for direct calls, the MCP service) may set. */
+export const PRINCIPAL_HEADER = 'x-mnemosyne-principal'
+export const DELEGATION_HEADER = 'x-mnemosyne-delegation'
+export const REQUEST_ID_HEADER = 'x-request-id'
+
+/** The caller that a service is when no person is behind a call: it reads nothing and owns nothing. */
+export function servicePrincipal(surface: Surface): Principal {
+  return {
+    kind: 'service',
+    surface,
+    user: null,
+    team_id: null,
+    token_id: null,
+    resolved_libraries: [],
+    writable_libraries: [],
+    allowed_tools: [],
+  }
+}

@@ -1,0 +1,108 @@
+import { oc } from '@orpc/contract'
+import { z } from 'zod'
+import { Uid } from './common.ts'
+import { LibraryType } from './library.ts'
+
+export const SEARCH_TYPES = ['vector', 'fulltext', 'graph'] as const
+export const SearchType = z.enum(SEARCH_TYPES)
+export type SearchType = z.infer<typeof SearchType>
+
+/** Longest query, in UTF-16 code units. */
+export const QUERY_MAX = 8_000
+export const SEARCH_LIMIT_MAX = 100
+
+export const SearchRequest = z.object({
+  query: z
+    .string()
+    .max(QUERY_MAX, `May not be longer than ${QUERY_MAX} characters.`)
+    .refine((query) => query.trim() !== '', 'May not be empty.'),
+  library_uid: Uid.optional(),
+  library_type: LibraryType.optional(),
+  collection_uid: Uid.optional(),
+  /** Without it, SEARCH_DEFAULT_LIMIT; a larger one than 100 is clamped. */
+  limit: z
+    .number()
+    .int()
+    .min(1)
+    .transform((limit) => Math.min(limit, SEARCH_LIMIT_MAX))
+    .optional(),
+  rerank: z.boolean().default(true),
+  include_images: z.boolean().default(true),
+  search_types: z
+    .array(SearchType)
+    .min(1)
+    .default([...SEARCH_TYPES]),
+  explain: z.boolean().default(false),
+})
+export type SearchRequest = z.infer<typeof SearchRequest>
+
+/** What one retriever said of a candidate: rank from 1, and its own score. */
+const RetrieverVerdict = z.object({ rank: z.number().int(), score: z.number(), share: z.number() })
+
+export const Candidate = z.object({
+  chunk_uid: Uid,
+  item_uid: Uid,
+  item_title: z.string(),
+  library_uid: Uid,
+  library_type: LibraryType,
+  /** About 500 characters, plain. */
+  text_preview: z.string(),
+  score: z.number(),
+  /** The retriever that contributed most; all of them are in `sources`. */
+  source: SearchType,
+  sources: z.array(SearchType),
+  fused_score: z.number(),
+  rerank_score: z.number().optional(),
+  section_path: z.array(z.string()),
+  page: z.number().int().nullable(),
+  char_start: z.number().int(),
+  char_end: z.number().int(),
+  /** Ranges `[start, end)` in `text_preview`. */
+  highlights: z.array(z.tuple([z.number().int(), z.number().int()])),
+  explanation: z
+    .object({
+      vector: RetrieverVerdict.optional(),
+      fulltext: RetrieverVerdict.optional(),
+      graph: RetrieverVerdict.extend({
+        /** The concepts through which the passage was reached. */
+        path: z.array(z.object({ concept: z.string(), from_chunk_uid: Uid.nullable() })),
+      }).optional(),
+    })
+    .optional(),
+})
+export type Candidate = z.infer<typeof Candidate>
+
+export const Degraded = z.object({ part: z.string(), reason: z.string() })
+export type Degraded = z.infer<typeof Degraded>
+
+export const SearchAnswer = z.object({
+  query: z.string(),
+  candidates: z.array(Candidate),
+  images: z.array(z.unknown()),
+  /** How many candidates were fused, before the limit. */
+  total_candidates: z.number().int(),
+  search_time_ms: z.number(),
+  reranker_used: z.boolean(),
+  reranker_model: z.string().nullable(),
+  reranker_skip_reason: z.string().nullable(),
+  search_types_used: z.array(SearchType),
+  /** The context prompt of each library in the answer, by library uid. */
+  contexts: z.record(z.string(), z.string()),
+  timings_ms: z.record(z.string(), z.number()),
+  /** Whether the vector part looked at every passage of the scope. */
+  exact: z.boolean(),
+  degraded: z.array(Degraded),
+})
+export type SearchAnswer = z.infer<typeof SearchAnswer>
+
+export const searchContract = {
+  search: oc
+    .route({
+      tags: ['search'],
+      method: 'POST',
+      path: '/library/api/search/',
+      summary: 'Ranked passages for a query',
+    })
+    .input(SearchRequest)
+    .output(SearchAnswer),
+}

@@ -1,0 +1,121 @@
+import { type Delegations, Principal, type ServiceName } from '@mnemosyne/contracts'
+import {
+  type CryptoKey,
+  errors,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
+import { z } from 'zod'
+
+/** Seconds. Long enough for a slow upload's first byte, too short to be worth stealing. */
+const LIFETIME = 60
+
+const ALGORITHM = 'EdDSA'
+
+const KeySet = z.object({
+  keys: z
+    .array(
+      z.object({
+        kty: z.literal('OKP'),
+        crv: z.literal('Ed25519'),
+        kid: z.string(),
+        x: z.string(),
+        d: z.string().optional(),
+      }),
+    )
+    .min(1),
+})
+
+/**
+ * `ASSERTION_KEYS`: a JWK set of Ed25519 keys in JSON. A service that only verifies is given public keys
+ * (no `d`); the first key that has a private part signs. Two keys at once are a rotation in progress.
+ */
+export type AssertionKeys = z.infer<typeof KeySet>
+
+export function parseAssertionKeys(json: string): AssertionKeys {
+  return KeySet.parse(JSON.parse(json))
+}
+
+export async function generateAssertionKeys(kid: string): Promise<AssertionKeys> {
+  const { privateKey } = await generateKeyPair(ALGORITHM, { extractable: true })
+  const jwk = await exportJWK(privateKey)
+  return KeySet.parse({ keys: [{ ...jwk, kid }] })
+}
+
+/** The same set without its private parts. */
+export function publicKeys(keys: AssertionKeys): AssertionKeys {
+  return { keys: keys.keys.map(({ d: _, ...jwk }) => jwk) }
+}
+
+export type Signer = (principal: Principal, audience: ServiceName) => Promise<string>
+
+/** Signs principals for one audience each (a compact JWS, RFC 7515). Held by the gateway and the MCP service. */
+export async function createSigner(issuer: 'gateway' | 'mcp', keys: AssertionKeys): Promise<Signer> {
+  const own = keys.keys.find((jwk) => jwk.d !== undefined)
+  if (!own) throw new Error('ASSERTION_KEYS holds no private key, so no principal can be signed.')
+  const key = (await importJWK(own as JWK, ALGORITHM)) as CryptoKey
+  return (principal, audience) =>
+    new SignJWT({ principal })
+      .setProtectedHeader({ alg: ALGORITHM, kid: own.kid, typ: 'principal+jwt' })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime(`${LIFETIME}s`)
+      .sign(key)
+}
+
+/** The assertion is missing, forged, expired or for another service. */
+export class AssertionError extends Error {
+  readonly code = 'ASSERTION_REFUSED'
+
+  constructor(options?: ErrorOptions) {
+    super('The caller could not be verified.', options)
+    this.name = 'AssertionError'
+  }
+}
+
+export type Verifier = (assertion: string | null) => Promise<Principal>
+
+/** Checks signature (by `kid`, EdDSA only), issuer, `audience` and lifetime; throws AssertionError. */
+export async function createVerifier(audience: ServiceName, keys: AssertionKeys): Promise<Verifier> {
+  const byKid = new Map<string, CryptoKey>()
+  for (const { d: _, ...jwk } of keys.keys)
+    byKid.set(jwk.kid, (await importJWK(jwk as JWK, ALGORITHM)) as CryptoKey)
+  const keyOf = ({ kid }: { kid?: string }): CryptoKey => {
+    const key = kid === undefined ? undefined : byKid.get(kid)
+    if (!key) throw new errors.JWKSNoMatchingKey()
+    return key
+  }
+  return async (assertion) => {
+    if (!assertion) throw new AssertionError()
+    try {
+      const { payload } = await jwtVerify(assertion, keyOf, {
+        algorithms: [ALGORITHM],
+        typ: 'principal+jwt',
+        issuer: ['gateway', 'mcp'],
+        audience,
+        requiredClaims: ['exp', 'iat'],
+        clockTolerance: 5,
+      })
+      return Principal.parse(payload.principal)
+    } catch (cause) {
+      throw new AssertionError({ cause })
+    }
+  }
+}
+
+/** `library=<jws>,auth=<jws>`: what the signer lets the callee present to others on the caller's behalf. */
+export function encodeDelegations(delegations: Delegations): string {
+  return Object.entries(delegations)
+    .map(([service, assertion]) => `${service}=${assertion}`)
+    .join(',')
+}
+
+export function parseDelegations(header: string | null): Delegations {
+  if (!header) return {}
+  return Object.fromEntries(header.split(',').map((part) => part.split('=', 2) as [string, string]))
+}

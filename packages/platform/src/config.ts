@@ -1,0 +1,84 @@
+import { z } from 'zod'
+
+/** A boolean variable: True, true, 1, yes, on and their opposites. */
+export const Flag = z
+  .string()
+  .transform((text) => text.trim().toLowerCase())
+  .pipe(z.enum(['true', '1', 'yes', 'on', 'false', '0', 'no', 'off'], 'must be true or false'))
+  .transform((text) => ['true', '1', 'yes', 'on'].includes(text))
+
+export const Port = z.coerce.number().int().min(0).max(65_535)
+export const Count = z.coerce.number().int().min(1)
+export const LogLevel = z
+  .string()
+  .transform((text) => text.toLowerCase())
+  .pipe(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']))
+
+/** Marks a variable whose value is never printed. */
+export const secret = <T extends z.ZodType>(schema: T): T => schema.meta({ secret: true }) as T
+
+/** A variable's meaning, for `--print-config`. */
+export const about = <T extends z.ZodType>(schema: T, description: string): T =>
+  schema.meta({ ...schema.meta(), description }) as T
+
+export class ConfigError extends Error {
+  readonly code = 'CONFIG_INVALID'
+  readonly faults: string[]
+
+  constructor(service: string, faults: string[]) {
+    super(
+      `The configuration of ${service} cannot be used:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    )
+    this.name = 'ConfigError'
+    this.faults = faults
+  }
+}
+
+/**
+ * Reads from `env` the variables that `schema` names and nothing else. An empty variable counts as unset.
+ * Throws one ConfigError that lists every fault; it never quotes a value, since that may be a secret.
+ */
+export function parseConfig<S extends z.ZodObject>(
+  service: string,
+  schema: S,
+  env: Record<string, string | undefined>,
+): z.infer<S> {
+  const own = Object.fromEntries(
+    Object.keys(schema.shape).flatMap((name) => (env[name] ? [[name, env[name]]] : [])),
+  )
+  const parsed = schema.safeParse(own)
+  if (parsed.success) return parsed.data
+  throw new ConfigError(
+    service,
+    parsed.error.issues.map((issue) => {
+      const name = issue.path.join('.')
+      return own[name] === undefined ? `${name} is missing` : `${name}: ${issue.message}`
+    }),
+  )
+}
+
+/** `NAME=value` lines of a parsed configuration, secrets masked. */
+export function printConfig<S extends z.ZodObject>(schema: S, config: z.infer<S>): string {
+  return Object.entries(schema.shape)
+    .map(([name, field]) => {
+      const value = (config as Record<string, unknown>)[name]
+      const shown = value === undefined ? '' : isSecret(field) ? '********' : String(value)
+      return `${name}=${shown}`
+    })
+    .join('\n')
+}
+
+function isSecret(field: unknown): boolean {
+  if (!(field instanceof z.ZodType)) return false
+  if ((field.meta() as { secret?: boolean } | undefined)?.secret) return true
+  return 'unwrap' in field && typeof field.unwrap === 'function' ? isSecret(field.unwrap()) : false
+}
+
+const GONE = ['KVDB_', 'CELERY_RESULT_BACKEND', 'CELERY_TASK_ALWAYS_EAGER', 'DJANGO_LOGGING_LEVEL']
+
+/** Names of variables in `env` that once meant something and are ignored now. */
+export function goneVariables(env: Record<string, string | undefined>): string[] {
+  return Object.keys(env).filter((name) =>
+    GONE.some((gone) => (gone.endsWith('_') ? name.startsWith(gone) : name === gone)),
+  )
+}

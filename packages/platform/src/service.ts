@@ -1,0 +1,251 @@
+import { randomUUID } from 'node:crypto'
+import {
+  DELEGATION_HEADER,
+  type Delegations,
+  type FetchHandler,
+  PRINCIPAL_HEADER,
+  type Principal,
+  REQUEST_ID_HEADER,
+  type ServiceName,
+} from '@mnemosyne/contracts'
+import { OpenAPIHandler } from '@orpc/openapi/fetch'
+import { ORPCError, type Router, ValidationError } from '@orpc/server'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { AssertionError, parseDelegations, type Verifier } from './assertion.ts'
+import { DomainError, FieldError } from './errors.ts'
+import type { Logger } from './log.ts'
+import { inRequest, type Metrics, SpanKind, span, withTrace } from './telemetry.ts'
+
+/** One dependency of a service. `degraded`: the service does its work, with less. */
+export interface Check {
+  status: 'ok' | 'degraded' | 'error'
+  detail?: string
+}
+
+export interface Readiness {
+  status: 'ready' | 'degraded' | 'starting' | 'down'
+  checks: Record<string, Check>
+}
+
+/** A running service: a fetch handler and its end. In one process it is called, apart it is listened for. */
+export interface Service {
+  readonly name: ServiceName
+  readonly fetch: FetchHandler
+  readiness(): Promise<Readiness>
+  /** Finishes or hands back the work in hand. Closes only what the service itself opened. */
+  stop(): Promise<void>
+}
+
+/** What a typed operation is given beside its input. */
+export interface RequestContext {
+  principal: Principal
+  /** Assertions to present to the services that may be called on the principal's behalf. */
+  delegations: Delegations
+  requestId: string
+  signal: AbortSignal
+}
+
+/** Bindings of a service's Hono app: the operation that was matched, noted for metrics. */
+export interface AppEnv {
+  Bindings: { matched: { operation: string } }
+}
+
+export interface ServiceAppOptions {
+  name: ServiceName
+  log: Logger
+  metrics: Metrics
+  readiness: () => Promise<Readiness>
+  /** Verifies the principal assertion of every request to a typed operation. */
+  verify?: Verifier
+  // biome-ignore lint/suspicious/noExplicitAny: a router of any contract
+  router?: Router<any, RequestContext>
+  /** HTTP status of each domain error code that this service's operations throw. */
+  errorStatus?: Record<string, number>
+  /** Routes beside the typed operations (streams, pages), matched before them. */
+  routes?: (app: Hono<AppEnv>, principalOf: (request: Request) => Promise<RequestContext>) => void
+  /** Largest JSON body in bytes. */
+  maxBodyBytes?: number
+}
+
+const MAX_BODY = 1_048_576
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/
+const PROBES = new Set(['/live', '/live/', '/ready', '/ready/', '/metrics', '/metrics/'])
+
+/**
+ * The fetch handler of a service: probes, metrics, request ids, spans, the principal, typed operations, and
+ * errors in the one shape `{"detail": …}` or 400 `{field: […]}`. An unexpected error reaches the log with its
+ * cause and tells the caller only the request id.
+ */
+export function serviceApp(options: ServiceAppOptions): FetchHandler {
+  const { name, log, metrics } = options
+  const app = routed(options)
+  const observe = metrics.histogram(
+    'mnemosyne_http_request_duration_seconds',
+    'Time to answer HTTP requests, by operation.',
+    ['method', 'operation', 'status'],
+  )
+
+  return async (incoming) => {
+    const requestId = requestIdOf(incoming)
+    const request = withHeader(incoming, REQUEST_ID_HEADER, requestId)
+    const { pathname } = new URL(request.url)
+    const started = performance.now()
+    const matched = { operation: 'other' }
+    return withTrace({ traceparent: request.headers.get('traceparent') ?? undefined }, () =>
+      inRequest(requestId, () =>
+        span(
+          `${request.method} ${name}`,
+          { 'http.request.method': request.method, 'url.path': pathname, 'service.name': name },
+          async (active) => {
+            const response = await app.fetch(request, { matched })
+            const took = performance.now() - started
+            active.updateName(`${request.method} ${matched.operation}`)
+            active.setAttribute('http.response.status_code', response.status)
+            observe(took / 1000, {
+              method: request.method,
+              operation: matched.operation,
+              status: String(response.status),
+            })
+            if (!PROBES.has(pathname)) {
+              log.debug(
+                {
+                  method: request.method,
+                  path: pathname,
+                  status: response.status,
+                  duration_ms: Math.round(took),
+                },
+                'request',
+              )
+            }
+            response.headers.set(REQUEST_ID_HEADER, requestId)
+            return response
+          },
+          SpanKind.SERVER,
+        ),
+      ),
+    )
+  }
+}
+
+function routed(options: ServiceAppOptions): Hono<AppEnv> {
+  const { metrics, verify } = options
+  const app = new Hono<AppEnv>({ strict: false })
+  const principalOf = async (request: Request): Promise<RequestContext> => {
+    if (!verify) throw new AssertionError()
+    return {
+      principal: await verify(request.headers.get(PRINCIPAL_HEADER)),
+      delegations: parseDelegations(request.headers.get(DELEGATION_HEADER)),
+      requestId: request.headers.get(REQUEST_ID_HEADER) ?? '',
+      signal: request.signal,
+    }
+  }
+
+  app.get('/live', (c) => c.json({ status: 'live' }))
+  app.get('/ready', async (c) => {
+    const readiness = await options.readiness()
+    return c.json(readiness, readiness.status === 'ready' || readiness.status === 'degraded' ? 200 : 503)
+  })
+  app.get('/metrics', async () => {
+    const { registry } = metrics
+    return new Response(await registry.metrics(), { headers: { 'content-type': registry.contentType } })
+  })
+  options.routes?.(app, principalOf)
+  if (options.router) {
+    const operations = typedOperations(options)
+    app.all(
+      '*',
+      bodyLimit({
+        maxSize: options.maxBodyBytes ?? MAX_BODY,
+        onError: (c) =>
+          c.json({ detail: `The body is larger than ${options.maxBodyBytes ?? MAX_BODY} bytes.` }, 413),
+      }),
+      async (c) => {
+        const context = { ...(await principalOf(c.req.raw)), matched: c.env.matched }
+        const { matched, response } = await operations.handle(c.req.raw, { context })
+        return matched ? response : c.notFound()
+      },
+    )
+  }
+  app.notFound((c) => c.json({ detail: 'Not found.' }, 404))
+  app.onError((error, c) => errorAnswer(error, options, c))
+  return app
+}
+
+interface OperationContext extends RequestContext {
+  matched: { operation: string }
+}
+
+function typedOperations(options: ServiceAppOptions): OpenAPIHandler<OperationContext> {
+  return new OpenAPIHandler<OperationContext>(options.router as never, {
+    clientInterceptors: [
+      async ({ path, context, next }) => {
+        context.matched.operation = path.join('.')
+        try {
+          return await next()
+        } catch (error) {
+          throw asOrpcError(error, options)
+        }
+      },
+    ],
+    customErrorResponseBodyEncoder(error) {
+      if (error.cause instanceof ValidationError && error.code === 'BAD_REQUEST')
+        return fieldFaults(error.cause)
+      if (error.cause instanceof FieldError) return { [error.cause.field]: [error.cause.message] }
+      if (error.code === 'BAD_REQUEST' && error.message.startsWith('Malformed request')) {
+        return {
+          detail: 'The request could not be read: send well-formed JSON with Content-Type application/json.',
+        }
+      }
+      return { detail: error.message }
+    },
+  })
+}
+
+/** What a thrown error means to the caller. Anything unexpected is logged here, with its cause. */
+function asOrpcError(error: unknown, { errorStatus = {}, log }: ServiceAppOptions): unknown {
+  if (error instanceof FieldError)
+    return new ORPCError('BAD_REQUEST', { status: 400, message: error.message, cause: error })
+  if (error instanceof DomainError) {
+    const status = errorStatus[error.code]
+    if (status !== undefined)
+      return new ORPCError(error.code, { status, message: error.message, cause: error })
+  }
+  if (error instanceof ORPCError && error.status < 500) return error
+  log.error({ err: error }, 'unexpected error in an operation')
+  return new ORPCError('INTERNAL_SERVER_ERROR', { message: INTERNAL, cause: error })
+}
+
+const INTERNAL = 'Something went wrong here. The log has it under this request id.'
+
+function errorAnswer(error: Error, { errorStatus = {}, log }: ServiceAppOptions, c: Context): Response {
+  if (error instanceof AssertionError) return c.json({ detail: error.message }, 401)
+  if (error instanceof FieldError) return c.json({ [error.field]: [error.message] }, 400)
+  if (error instanceof DomainError && errorStatus[error.code] !== undefined) {
+    return c.json({ detail: error.message }, errorStatus[error.code] as 400)
+  }
+  log.error({ err: error }, 'unexpected error in a route')
+  return c.json({ detail: INTERNAL }, 500)
+}
+
+function fieldFaults(error: ValidationError): Record<string, string[]> {
+  const faults: Record<string, string[]> = {}
+  for (const { path, message } of error.issues) {
+    const field =
+      path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.') || 'non_field_errors'
+    faults[field] = [...(faults[field] ?? []), message]
+  }
+  return faults
+}
+
+function requestIdOf(request: Request): string {
+  const given = request.headers.get(REQUEST_ID_HEADER)
+  return given && REQUEST_ID.test(given) ? given : randomUUID()
+}
+
+function withHeader(request: Request, header: string, value: string): Request {
+  if (request.headers.get(header) === value) return request
+  const headers = new Headers(request.headers)
+  headers.set(header, value)
+  return new Request(request, { headers })
+}
