@@ -66,3 +66,40 @@ export {
   serviceApp,
 } from './service.ts'
 export { currentRequest, inRequest, Metrics, SpanKind, span, traceHeaders, withTrace } from './telemetry.ts'
+export { openFolderBlobs, openFolderSource } from './blobs/folder.ts'
+export {
+  BlobKeyError,
+  BlobNotFoundError,
+  type BlobRange,
+  BlobRangeError,
+  type BlobSource,
+  type BlobStore,
+  BlobStoreFullError,
+  BlobTooLargeError,
+  type OpenBlob,
+  type PutOptions,
+  type StoredBlob,
+} from './blobs/port.ts'
+export {
+  type DataFolder,
+  DataFolderError,
+  DataFolderInUseError,
+  type DataFolderOptions,
+  NewerDataFolderError,
+  openDataFolder,
+} from './data-folder/data-folder.ts'
+export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
+export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'
+export { isUniqueViolation, openSql, type SqlOptions } from './sql/open.ts'
+export {
+  type ColumnTypes,
+  type Migration,
+  NewerSchemaError,
+  type Sql,
+  type SqlDialect,
+  SqlFullError,
+  SqlMisuseError,
+  SqlOpenError,
+  SqlUnavailableError,
+  type TransactionOptions,
+} from './sql/port.ts'
