@@ -1,7 +1,15 @@
-import type { Clock } from '../clock.ts'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Driver, Kysely, sql, type Transaction } from 'kysely'
+import { type Clock, systemClock } from '../clock.ts'
 import type { Logger } from '../log.ts'
-import type { Metrics } from '../telemetry.ts'
-import type { Sql } from './port.ts'
+import { type Metrics, span } from '../telemetry.ts'
+import type { Backend } from './backend.ts'
+import { GuardedDriver } from './driver.ts'
+import { runMigrations } from './migrate.ts'
+import { type Migration, type Sql, SqlMisuseError, SqlOpenError, type TransactionOptions } from './port.ts'
+import { isPostgresUniqueViolation, openPostgres } from './postgres.ts'
+import { isSqliteUniqueViolation, openSqlite } from './sqlite.ts'
 
 export interface SqlOptions {
   /** The service's name: PostgreSQL's schema, created when missing; SQLite has a file per service instead. */
@@ -15,15 +23,152 @@ export interface SqlOptions {
   statementTimeoutMs?: number
 }
 
+const ATTEMPTS = 5
+
 /**
  * Opens `sqlite:FILE`, `sqlite::memory:` (tests) or `postgres://…`.
  * Throws `SqlOpenError`, or `SqlUnavailableError` when the server can't be reached.
  */
 export async function openSql<DB>(url: string, options: SqlOptions): Promise<Sql<DB>> {
-  throw new Error('not implemented')
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(options.schema)) {
+    throw new SqlOpenError(
+      `${JSON.stringify(options.schema)} is no name for a schema: lower-case letters, digits and _.`,
+    )
+  }
+  return new KyselySql<DB>(await openBackend(url, options), options)
 }
 
 /** Whether a unique index or a primary key refused the statement. */
 export function isUniqueViolation(error: unknown): boolean {
-  throw new Error('not implemented')
+  return isSqliteUniqueViolation(error) || isPostgresUniqueViolation(error)
+}
+
+async function openBackend(url: string, options: SqlOptions): Promise<Backend> {
+  const file = /^sqlite:(.+)$/.exec(url)?.[1]
+  if (file) return openSqlite(file)
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) {
+    const { schema, log, poolSize = 10, statementTimeoutMs = 30_000 } = options
+    return openPostgres(url, { schema, log, poolSize, statementTimeoutMs })
+  }
+  // Never quoted: it may hold a password.
+  throw new SqlOpenError(
+    'The database URL has to be sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE. ' +
+      'Characters such as @ : / ? # % in the password have to be percent-encoded.',
+  )
+}
+
+class KyselySql<DB> implements Sql<DB> {
+  readonly dialect
+  readonly read: Kysely<DB>
+  readonly #write: Kysely<DB>
+  readonly #backend: Backend
+  readonly #options: SqlOptions
+  /** The open transaction that the present code runs in. */
+  readonly #scope = new AsyncLocalStorage<{ open: boolean }>()
+  readonly #observe: { transaction: (outcome: string, started: number) => void; pool: () => void }
+
+  constructor(backend: Backend, options: SqlOptions) {
+    this.dialect = backend.dialect
+    this.#backend = backend
+    this.#options = options
+    this.read = this.#kysely(backend.readDriver, 'read')
+    this.#write = this.#kysely(backend.writeDriver, 'write')
+    this.#observe = observers(backend, options.metrics)
+  }
+
+  async transaction<T>(
+    work: (tx: Transaction<DB>) => Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    this.#refuseInside('transaction')
+    return span('sql.transaction', { 'db.system.name': this.dialect }, async () => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#attempt(work, options)
+        } catch (error) {
+          if (attempt === ATTEMPTS || !this.#backend.retryable(error)) throw error
+          await sleep(Math.random() * 20 * 2 ** attempt)
+        }
+      }
+    })
+  }
+
+  async migrate(migrations: readonly Migration[]): Promise<string[]> {
+    const { schema, clock = systemClock } = this.#options
+    return this.transaction(async (tx) => {
+      const plain = tx as unknown as Transaction<unknown>
+      await this.#backend.lockMigrations(plain)
+      return runMigrations(plain, this.#backend.types, migrations, { schema, clock })
+    })
+  }
+
+  async ping(): Promise<void> {
+    await sql`select 1`.execute(this.read)
+  }
+
+  close(): Promise<void> {
+    return this.#backend.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #attempt<T>(work: (tx: Transaction<DB>) => Promise<T>, options: TransactionOptions): Promise<T> {
+    const scope = { open: true }
+    const started = performance.now()
+    let outcome = 'rolled_back'
+    this.#observe.pool()
+    try {
+      const { isolation = 'read committed' } = options
+      const result = await this.#write
+        .transaction()
+        .setIsolationLevel(isolation)
+        .execute((tx) => this.#scope.run(scope, () => work(tx)))
+      outcome = 'committed'
+      return result
+    } finally {
+      scope.open = false
+      this.#observe.transaction(outcome, started)
+      this.#observe.pool()
+    }
+  }
+
+  #kysely(driver: Driver, access: 'read' | 'write'): Kysely<DB> {
+    const { dialect, explain, createAdapter, createIntrospector, createQueryCompiler } = this.#backend
+    const beforeAcquire = () => this.#refuseInside(access === 'read' ? 'read' : 'transaction')
+    const guarded = new GuardedDriver(driver, { dialect, access, beforeAcquire, explain })
+    return new Kysely<DB>({
+      dialect: { createDriver: () => guarded, createAdapter, createIntrospector, createQueryCompiler },
+    })
+  }
+
+  /** In SQLite it would wait for itself for ever; in PostgreSQL it would see another state, or starve the pool. */
+  #refuseInside(what: string): void {
+    if (this.#scope.getStore()?.open) {
+      throw new SqlMisuseError(
+        `sql.${what} was used inside an open transaction: pass the transaction down instead.`,
+      )
+    }
+  }
+}
+
+function observers(backend: Backend, metrics: Metrics) {
+  const seconds = metrics.histogram(
+    'mnemosyne_sql_transaction_seconds',
+    'Time from asking for a transaction to its end, by outcome.',
+    ['outcome'],
+  )
+  const connections = metrics.gauge(
+    'mnemosyne_sql_pool_connections',
+    'Connections that are open and idle, and callers that wait for one.',
+    ['state'],
+  )
+  return {
+    transaction: (outcome: string, started: number) =>
+      seconds((performance.now() - started) / 1000, { outcome }),
+    pool() {
+      for (const [state, count] of Object.entries(backend.pool())) connections(count, { state })
+    },
+  }
 }

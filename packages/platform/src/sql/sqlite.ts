@@ -1,0 +1,218 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely'
+import type { Backend } from './backend.ts'
+import { type ColumnTypes, SqlFullError, SqlMisuseError, SqlOpenError, SqlUnavailableError } from './port.ts'
+
+const BUSY_TIMEOUT = 5_000
+const CACHED_STATEMENTS = 200
+
+const types: ColumnTypes = {
+  dialect: 'sqlite',
+  identity: sql`integer primary key autoincrement`,
+  bigint: sql`integer`,
+  double: sql`real`,
+  blob: sql`blob`,
+  text: sql`text`,
+}
+
+/** `file` may be `:memory:`; reads and transactions then share the one connection there is, in turns. */
+export function openSqlite(file: string): Backend {
+  const writer = connect(file, false)
+  const reader = file === ':memory:' ? writer : connect(file, true)
+  let closing: Promise<void> | undefined
+  return {
+    dialect: 'sqlite',
+    types,
+    readDriver: new SqliteDriver(reader, { exclusive: reader === writer }),
+    writeDriver: new SqliteDriver(writer, { exclusive: true }),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createAdapter: () => new SqliteAdapter(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    explain,
+    retryable: () => false,
+    lockMigrations: async () => {},
+    pool: () => ({ open: 1, idle: writer.busy ? 0 : 1, waiting: writer.waiting }),
+    close() {
+      closing ??= (async () => {
+        await writer.close()
+        if (reader !== writer) await reader.close()
+      })()
+      return closing
+    },
+  }
+}
+
+export function isSqliteUniqueViolation(error: unknown): boolean {
+  const UNIQUE = 2067
+  const PRIMARY_KEY = 1555
+  return [UNIQUE, PRIMARY_KEY].includes(errcode(error) ?? 0)
+}
+
+function connect(file: string, readOnly: boolean): SqliteConnection {
+  try {
+    const db = new DatabaseSync(file, { readOnly, timeout: BUSY_TIMEOUT })
+    try {
+      // In WAL mode only FULL makes a commit survive a power cut.
+      if (!readOnly) db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+      db.prepare('SELECT count(*) FROM sqlite_schema').get()
+      return new SqliteConnection(db)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  } catch (cause) {
+    const explained = explain(cause)
+    if (explained !== cause) throw explained
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new SqlOpenError(
+      `The database ${file} cannot be opened: ${reason}. Check that its folder exists and can be written to.`,
+      { cause },
+    )
+  }
+}
+
+class SqliteConnection implements DatabaseConnection {
+  readonly #db: DatabaseSync
+  readonly #statements = new Map<string, { statement: StatementSync; returnsRows: boolean }>()
+  readonly #queue: (() => void)[] = []
+  #closed = false
+  busy = false
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+  }
+
+  get waiting(): number {
+    return this.#queue.length
+  }
+
+  /** Waits until nobody else holds the connection. */
+  async take(): Promise<void> {
+    if (this.#closed) throw closed()
+    if (this.busy) await new Promise<void>((resolve) => this.#queue.push(resolve))
+    this.busy = true
+  }
+
+  give(): void {
+    const next = this.#queue.shift()
+    // `busy` stays set for the next in line, so that nobody slips in before it wakes.
+    if (next) next()
+    else this.busy = false
+  }
+
+  begin(): void {
+    this.#open().exec('BEGIN IMMEDIATE')
+  }
+
+  commit(): void {
+    this.#open().exec('COMMIT')
+  }
+
+  rollback(): void {
+    // SQLite itself has rolled back after some errors (disk full).
+    if (this.#open().isTransaction) this.#db.exec('ROLLBACK')
+  }
+
+  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    const { statement, returnsRows } = this.#prepare(sql)
+    if (returnsRows) return { rows: statement.all(...(parameters as SQLInputValue[])) as R[] }
+    const { changes, lastInsertRowid } = statement.run(...(parameters as SQLInputValue[]))
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
+
+  streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new SqlMisuseError('Streaming is not supported.')
+  }
+
+  async close(): Promise<void> {
+    await this.take()
+    this.#closed = true
+    this.#statements.clear()
+    this.#db.close()
+    this.give()
+  }
+
+  #prepare(text: string) {
+    const known = this.#statements.get(text)
+    if (known) return known
+    const statement = this.#open().prepare(text)
+    const entry = { statement, returnsRows: statement.columns().length > 0 }
+    const [oldest] = this.#statements.keys()
+    if (this.#statements.size >= CACHED_STATEMENTS && oldest !== undefined) this.#statements.delete(oldest)
+    this.#statements.set(text, entry)
+    return entry
+  }
+
+  #open(): DatabaseSync {
+    if (this.#closed) throw closed()
+    return this.#db
+  }
+}
+
+class SqliteDriver implements Driver {
+  readonly #connection: SqliteConnection
+  readonly #exclusive: boolean
+
+  constructor(connection: SqliteConnection, { exclusive }: { exclusive: boolean }) {
+    this.#connection = connection
+    this.#exclusive = exclusive
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    if (this.#exclusive) await this.#connection.take()
+    return this.#connection
+  }
+
+  async releaseConnection(): Promise<void> {
+    if (this.#exclusive) this.#connection.give()
+  }
+
+  async beginTransaction(): Promise<void> {
+    this.#connection.begin()
+  }
+
+  async commitTransaction(): Promise<void> {
+    this.#connection.commit()
+  }
+
+  async rollbackTransaction(): Promise<void> {
+    this.#connection.rollback()
+  }
+
+  async destroy(): Promise<void> {}
+}
+
+const closed = () => new SqlMisuseError('The database is closed.')
+
+const errcode = (error: unknown): number | undefined =>
+  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
+    ? error.errcode
+    : undefined
+
+function explain(error: unknown): unknown {
+  // The low byte is the primary code: https://sqlite.org/rescode.html
+  switch ((errcode(error) ?? 0) & 0xff) {
+    case 5:
+    case 6:
+      return new SqlUnavailableError('The database is locked by another process.', { cause: error })
+    case 10:
+      return new SqlUnavailableError("The database's disk cannot be read or written.", { cause: error })
+    case 13:
+      return new SqlFullError('No space is left for the database. Free some space, then try again.', {
+        cause: error,
+      })
+    default:
+      return error
+  }
+}
