@@ -27,7 +27,13 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     await ensureSchema(pool, options.schema)
   } catch (error) {
     await pool.end()
-    throw explain(error)
+    const explained = explain(error)
+    if (explained !== error) throw explained
+    throw new SqlOpenError(
+      `The PostgreSQL database cannot be used: ${error instanceof Error ? error.message : error}. ` +
+        `Check the URL, and that its user may create the schema ${options.schema}.`,
+      { cause: error },
+    )
   }
   const dialect = new PostgresDialect({ pool })
   let closing: Promise<void> | undefined
@@ -44,10 +50,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     async lockMigrations(tx) {
       // Neither the wait for another process nor the change of a large table is bounded like a query.
       await sql`set local statement_timeout = 0`.execute(tx)
-      await lockSchema(
-        (text, values) => tx.executeQuery({ ...sql`select 1`.compile(tx), sql: text, parameters: values }),
-        options.schema,
-      )
+      await sql`select pg_advisory_xact_lock(hashtext(${lockName(options.schema)}))`.execute(tx)
     },
     pool: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close() {
@@ -93,7 +96,7 @@ async function ensureSchema(pool: pg.Pool, schema: string): Promise<void> {
   const client = await pool.connect()
   try {
     await client.query('begin')
-    await lockSchema((text, values) => client.query(text, values), schema)
+    await client.query('select pg_advisory_xact_lock(hashtext($1))', [lockName(schema)])
     await client.query(`create schema if not exists "${schema}"`)
     await client.query('commit')
   } finally {
@@ -101,8 +104,7 @@ async function ensureSchema(pool: pg.Pool, schema: string): Promise<void> {
   }
 }
 
-const lockSchema = (query: (text: string, values: string[]) => Promise<unknown>, schema: string) =>
-  query(`select pg_advisory_xact_lock(hashtext('mnemosyne.' || $1))`, [schema])
+const lockName = (schema: string) => `mnemosyne.${schema}`
 
 const { INT8, NUMERIC, BYTEA } = pg.types.builtins
 
