@@ -17,7 +17,7 @@ export const cloudEventSchema = z.looseObject({
   data: z.unknown(),
 })
 
-export type CloudEvent<T = unknown> = Omit<z.infer<typeof cloudEventSchema>, 'data'> & { data: T }
+export type CloudEvent<T = unknown> = z.infer<typeof cloudEventSchema> & { data: T }
 
 /** The envelope of an event. `time` comes from the caller's clock, `id` identifies the occurrence. */
 export function cloudEvent<T>(event: {

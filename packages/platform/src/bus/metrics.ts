@@ -1,0 +1,43 @@
+import type { Metrics } from '../telemetry.ts'
+
+export interface BusMetrics {
+  published(destination: string): void
+  /** A handler has finished, one way or the other. */
+  consumed(queue: string, seconds: number): void
+  retried(queue: string): void
+  deadLettered(queue: string): void
+  inHand(queue: string, change: 1 | -1): void
+  depth(queue: string, messages: number): void
+}
+
+export function busMetrics(metrics: Metrics): BusMetrics {
+  const published = metrics.counter('bus_published_total', 'Messages handed to the bus and safe', [
+    'destination',
+  ])
+  const consumed = metrics.counter('bus_consumed_total', 'Deliveries that a handler has finished', ['queue'])
+  const retried = metrics.counter('bus_retried_total', 'Deliveries put off to be tried again', ['queue'])
+  const dead = metrics.counter('bus_dead_lettered_total', 'Messages given up by a handler', ['queue'])
+  const inHand = metrics.gauge('bus_in_hand', 'Deliveries that a handler works on', ['queue'])
+  const depth = metrics.gauge('bus_queue_depth', 'Messages waiting for a consumer', ['queue'])
+  const seconds = metrics.histogram(
+    'bus_handle_seconds',
+    'Time in a handler',
+    ['queue'],
+    [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800],
+  )
+  const now = new Map<string, number>()
+  return {
+    published: (destination) => published({ destination }),
+    consumed(queue, took) {
+      consumed({ queue })
+      seconds(took, { queue })
+    },
+    retried: (queue) => retried({ queue }),
+    deadLettered: (queue) => dead({ queue }),
+    inHand(queue, change) {
+      now.set(queue, (now.get(queue) ?? 0) + change)
+      inHand(now.get(queue)!, { queue })
+    },
+    depth: (queue, messages) => depth(messages, { queue }),
+  }
+}
