@@ -1,1 +1,17 @@
-export {}
+export { createPostgresDatabase, startPostgres, type TestServer } from './postgres-server.ts'
+export {
+  createRabbitVhost,
+  type RabbitServer,
+  request as rabbitRequest,
+  startRabbitMq,
+} from './rabbitmq-server.ts'
+export {
+  describePostgres,
+  describeRabbitMq,
+  describeServers,
+  freshAmqpUrl,
+  freshPostgresUrl,
+  type SharedServers,
+  sharedRabbitMq,
+  shareServers,
+} from './servers.ts'

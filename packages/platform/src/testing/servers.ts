@@ -1,0 +1,126 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, get } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, inject, it } from 'vitest'
+import { createPostgresDatabase, startPostgres, type TestServer } from './postgres-server.ts'
+import { createRabbitVhost, type RabbitServer, startRabbitMq } from './rabbitmq-server.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Socket at which the run's shared servers are asked for. */
+    testServers: string
+  }
+}
+
+interface Addresses {
+  postgres: { url: string }
+  rabbitmq: { url: string; managementUrl: string }
+}
+type Kind = keyof Addresses
+type Answer<K extends Kind> = Addresses[K] | { unavailable: string }
+
+export interface SharedServers {
+  socket: string
+  close(): Promise<void>
+}
+
+/**
+ * The test run's shared servers, for `globalSetup`: each is started when the first test file asks for it, so
+ * that a run of unit tests waits for none.
+ */
+export async function shareServers(): Promise<SharedServers> {
+  const dir = await mkdtemp(join(tmpdir(), 'mnemosyne-test-'))
+  const socket = join(dir, 'servers.sock')
+  const start: { [K in Kind]: () => Promise<TestServer | RabbitServer> } = {
+    postgres: startPostgres,
+    rabbitmq: startRabbitMq,
+  }
+  const started = new Map<Kind, Promise<TestServer | RabbitServer>>()
+  const ask = (kind: Kind) => {
+    const known = started.get(kind) ?? start[kind]()
+    started.set(kind, known)
+    return known
+  }
+  const server = createServer(async (incoming, reply) => {
+    const answer = await ask(incoming.url?.slice(1) as Kind).catch((error: Error) => ({
+      unavailable: [error.message, (error.cause as Error)?.message].filter(Boolean).join(': '),
+    }))
+    reply.end(JSON.stringify(answer))
+  })
+  await new Promise<void>((resolve) => server.listen(socket, resolve))
+  return {
+    socket,
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await Promise.all(
+        [...started.values()].map((one) => one.then((running) => running.close()).catch(() => {})),
+      )
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** URL of a new, empty PostgreSQL database on the run's shared server. */
+export async function freshPostgresUrl(): Promise<string> {
+  return createPostgresDatabase((await available('postgres')).url)
+}
+
+/** URL of a new virtual host on the run's shared RabbitMQ. */
+export async function freshAmqpUrl(): Promise<string> {
+  return createRabbitVhost(await available('rabbitmq'))
+}
+
+/** The shared RabbitMQ itself, to look inside with `rabbitRequest`. */
+export const sharedRabbitMq = (): Promise<Addresses['rabbitmq']> => available('rabbitmq')
+
+/**
+ * `describe` for tests over a real PostgreSQL. Where there is none and none can be installed they are skipped,
+ * with the reason in the name and on stderr; with `CI=true` that is a failure. Await it at the top of a file.
+ */
+export const describePostgres = (name: string, suite: (freshUrl: () => Promise<string>) => void) =>
+  describeWith('postgres', name, () => suite(freshPostgresUrl))
+
+/** The same over a real RabbitMQ. */
+export const describeRabbitMq = (name: string, suite: (freshUrl: () => Promise<string>) => void) =>
+  describeWith('rabbitmq', name, () => suite(freshAmqpUrl))
+
+/** The same over both. */
+export const describeServers = (name: string, suite: () => void) =>
+  describeWith(['postgres', 'rabbitmq'], name, suite)
+
+async function describeWith(kinds: Kind | Kind[], name: string, suite: () => void): Promise<void> {
+  const answers = await Promise.all([kinds].flat().map(ask))
+  const missing = answers.flatMap((answer) => ('unavailable' in answer ? [answer.unavailable] : []))
+  if (missing.length === 0) {
+    describe(name, suite)
+    return
+  }
+  const reason = missing.join('; ')
+  if (process.env.CI === 'true') {
+    it(name, () => {
+      throw new Error(reason)
+    })
+    return
+  }
+  process.stderr.write(`SKIPPED: ${name}: ${reason}\n`)
+  describe.skip(`${name} (skipped: ${reason})`, suite)
+}
+
+async function available<K extends Kind>(kind: K): Promise<Addresses[K]> {
+  const answer = await ask(kind)
+  if ('unavailable' in answer) throw new Error(answer.unavailable)
+  return answer
+}
+
+async function ask<K extends Kind>(kind: K): Promise<Answer<K>> {
+  const socketPath = inject('testServers')
+  if (!socketPath) return { unavailable: `no ${kind}: run vitest from the root of the repository` }
+  return new Promise((resolve, reject) => {
+    get({ socketPath, path: `/${kind}` }, async (reply) => {
+      const chunks: Buffer[] = await reply.toArray()
+      resolve(JSON.parse(Buffer.concat(chunks).toString()))
+    }).on('error', reject)
+  })
+}
