@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { type Logger, type Metrics, span } from '@mnemosyne/platform'
 import { modelRevision, readModelFolder } from './model-folder.ts'
-import { OnnxThreads } from './onnx-threads.ts'
+import { OnnxProcesses } from './onnx-processes.ts'
 import type { Embedder, EmbeddingModel } from './port.ts'
 import { QueryCache, queryKey } from './query-cache.ts'
 
@@ -9,10 +9,10 @@ export interface LocalEmbedderOptions {
   /** Folder with an ONNX model and its tokenizer, as `findModel` returns it. */
   modelDir: string
   /**
-   * Texts embedded at once, each on a core and a thread of its own with its own copy of the model (about
-   * 110 MB for the default one). By default as many as the machine has cores, at most 4.
+   * Texts embedded at once, each by a process of its own on one core with its own copy of the model.
+   * By default as many as the machine has cores, at most 4.
    */
-  threads?: number
+  processes?: number
   log: Logger
   metrics: Metrics
 }
@@ -22,27 +22,31 @@ const CACHED_QUERIES = 2_000
 const CHARACTERS_PER_TOKEN = 100
 
 /**
- * An embedder that runs an ONNX model in worker threads of this process, one text a run.
+ * An embedder that runs an ONNX model in processes of its own, one text a run.
  *
- * A query goes to an idle thread, or waits for one passage that is being embedded. Instructions are
+ * A query goes to an idle process, or waits for one passage that is being embedded. Instructions are
  * ignored. Resolves when the model is loaded and has answered once; rejects with `ModelUnusable`.
  */
 export async function openLocalEmbedder({
   modelDir,
-  threads: count = Math.min(availableParallelism(), 4),
+  processes: count = Math.min(availableParallelism(), 4),
   log,
   metrics,
 }: LocalEmbedderOptions): Promise<Embedder & AsyncDisposable> {
   const folder = readModelFolder(modelDir)
-  const [revision, { threads, dimensions }] = await Promise.all([
+  const [revision, { processes, dimensions }] = await Promise.all([
     modelRevision(folder),
-    OnnxThreads.open(folder, count, log),
+    OnnxProcesses.open(folder, count, log),
   ])
   const { name, maxTokens, queryPrefix, passagePrefix } = folder
   const model: EmbeddingModel = { name, dimensions, maxTokens, revision, takesInstructions: false }
   const cache = new QueryCache(CACHED_QUERIES)
-  const observe = modelMetrics(metrics, model, threads)
-  log.info({ model: name, dimensions, threads: count }, 'embedding model loaded')
+  const observe = modelMetrics(metrics, model, processes)
+  const { pooling } = folder
+  log.info(
+    { model: name, dimensions, pooling, maxTokens, queryPrefix, processes: count },
+    'embedding model loaded',
+  )
 
   function clip(text: string): string {
     return text.slice(0, maxTokens * CHARACTERS_PER_TOKEN)
@@ -50,7 +54,7 @@ export async function openLocalEmbedder({
 
   async function queryVector(query: string, signal?: AbortSignal): Promise<Float32Array> {
     const work = { kind: 'vector' as const, text: queryPrefix + clip(query), urgent: true }
-    return (await threads.ask<Float32Array>([work], signal))[0]!
+    return (await processes.ask<Float32Array>([work], signal))[0]!
   }
 
   return {
@@ -62,7 +66,7 @@ export async function openLocalEmbedder({
         text: passagePrefix + clip(text),
         urgent: false,
       }))
-      return observe('passages', passages.length, () => threads.ask<Float32Array>(work, signal))
+      return observe('passages', passages.length, () => processes.ask<Float32Array>(work, signal))
     },
 
     async embedQuery(query, { instruction, signal, cache: useCache = true } = {}) {
@@ -78,19 +82,19 @@ export async function openLocalEmbedder({
 
     async countTokens(texts) {
       const work = { kind: 'counts' as const, texts, urgent: true }
-      return observe('count', texts.length, async () => (await threads.ask<number[]>([work]))[0]!)
+      return observe('count', texts.length, async () => (await processes.ask<number[]>([work]))[0]!)
     },
 
     async ping() {
       await queryVector('ping')
     },
 
-    close: () => threads.close(),
-    [Symbol.asyncDispose]: () => threads.close(),
+    close: () => processes.close(),
+    [Symbol.asyncDispose]: () => processes.close(),
   }
 }
 
-function modelMetrics(metrics: Metrics, model: EmbeddingModel, threads: OnnxThreads) {
+function modelMetrics(metrics: Metrics, model: EmbeddingModel, processes: OnnxProcesses) {
   const calls = metrics.counter('mnemosyne_embedding_calls_total', 'Calls for vectors or token counts', [
     'operation',
     'outcome',
@@ -102,7 +106,7 @@ function modelMetrics(metrics: Metrics, model: EmbeddingModel, threads: OnnxThre
     ['operation'],
     [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
   )
-  const queue = metrics.gauge('mnemosyne_embedding_queue_length', 'Texts that wait for a thread')
+  const queue = metrics.gauge('mnemosyne_embedding_queue_length', 'Texts that wait for a process')
   const cached = metrics.counter(
     'mnemosyne_embedding_query_cache_total',
     'Query vectors that were known, or had to be made',
@@ -118,13 +122,13 @@ function modelMetrics(metrics: Metrics, model: EmbeddingModel, threads: OnnxThre
         { 'embedding.model': model.name, 'embedding.texts': count },
         work,
       )
-      queue(threads.queueLength)
+      queue(processes.queueLength)
       const result = await pending
       outcome = 'ok'
       texts({ operation }, count)
       return result
     } finally {
-      queue(threads.queueLength)
+      queue(processes.queueLength)
       calls({ operation, outcome })
       seconds((performance.now() - started) / 1000, { operation })
     }

@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
+import { DEFAULT_MODEL } from './default-model.ts'
 import { ModelUnusable } from './port.ts'
 
 /** Written by us beside a model, or by a person who brings their own. Everything else is guessed. */
@@ -35,15 +36,16 @@ const BGE_QUERY_PREFIX = 'Represent this sentence for searching relevant passage
  * Finds weights, tokenizer and settings in a folder laid out by us, by the Hugging Face hub
  * (`onnx/model_quantized.onnx`) or by hand (one `.onnx` and one `*tokenizer.json`).
  *
- * `mnemosyne.json` decides; else `1_Pooling/config.json`, `sentence_bert_config.json`, `config.json` and the
+ * `mnemosyne.json` decides; else the weights, where they are the default model's; else `1_Pooling/config.json`, `sentence_bert_config.json`, `config.json` and the
  * model's name. Throws `ModelUnusable`.
  */
 export function readModelFolder(dir: string): ModelFolder {
   if (!existsSync(dir) || !statSync(dir).isDirectory()) {
     throw new ModelUnusable(`${dir} is not a folder. It should hold model.onnx and tokenizer.json.`)
   }
-  const settings = readSettings(dir)
-  const weights = findWeights(dir, settings.weights)
+  const given = readSettings(dir)
+  const weights = findWeights(dir, given.weights)
+  const settings = isDefaultModel(weights) ? { ...DEFAULT_MODEL.settings, ...given } : given
   const tokenizer = findTokenizer(dir)
   const config = readJson(join(dir, 'config.json'))
   const name = settings.name ?? guessName(dir, weights, config)
@@ -77,6 +79,12 @@ export async function sha256OfFile(file: string): Promise<string> {
   return hash.digest('hex')
 }
 
+/** People who fetch the default model by hand give the folder any name. */
+function isDefaultModel(weights: string): boolean {
+  const pinned = DEFAULT_MODEL.files.find(({ file }) => file === 'model.onnx')!
+  return statSync(weights).size === pinned.bytes && hash('sha256', readFileSync(weights)) === pinned.sha256
+}
+
 function readSettings(dir: string): ModelSettings {
   const parsed = Settings.safeParse(readJson(join(dir, 'mnemosyne.json')) ?? {})
   if (parsed.success) return parsed.data
@@ -107,7 +115,9 @@ function findWeights(dir: string, chosen: string | undefined): string {
   )
 }
 
-function findTokenizer(dir: string): string {
+/** `tokenizer.json`, or the only `*-tokenizer.json`. Throws `ModelUnusable`. */
+export function findTokenizer(dir: string): string {
+  if (!existsSync(dir)) throw new ModelUnusable(`There is no folder ${dir}.`)
   const usual = join(dir, 'tokenizer.json')
   if (existsSync(usual)) return usual
   const others = readdirSync(dir).filter((file) => file.endsWith('-tokenizer.json'))

@@ -57,7 +57,7 @@ export class EmbeddingError extends Error {
   readonly retryable: boolean = false
 }
 
-/** The process or thread that runs the model died while the call was in hand; a new one is being started. */
+/** The process that runs the model died while the call was in hand; a new one is being started. */
 export class EmbedderCrashed extends EmbeddingError {
   override readonly name = 'EmbedderCrashed'
   override readonly code = 'embedder_crashed'

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { Tokenizer } from '@huggingface/tokenizers'
-import { readModelFolder } from './model-folder.ts'
+import { findTokenizer } from './model-folder.ts'
 import { ModelUnusable } from './port.ts'
 
 /** A model's own tokenizer, synchronous: for counting inside a worker or child process. */
@@ -13,7 +13,7 @@ export interface TextTokenizer {
 
 /** Reads the tokenizer of a model folder (`tokenizer.json` or `*-tokenizer.json`). Throws `ModelUnusable`. */
 export function openTokenizer(modelDir: string): TextTokenizer {
-  return loadTokenizer(readModelFolder(modelDir).tokenizer)
+  return loadTokenizer(findTokenizer(modelDir))
 }
 
 const LARGEST_TOKENIZER = 64 << 20

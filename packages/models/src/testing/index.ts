@@ -1,2 +1,2 @@
 export { embedderContract } from './embedding-contract.ts'
-export { testModelDir } from './test-model.ts'
+export { modelForSuite, testModelDir } from './test-model.ts'

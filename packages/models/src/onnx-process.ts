@@ -1,10 +1,9 @@
+/** The entry of a process that runs the model; its argument is the `ModelFolder` as JSON. */
 import { setImmediate } from 'node:timers/promises'
-import { parentPort, workerData } from 'node:worker_threads'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import type { ModelFolder } from './model-folder.ts'
 import { loadTokenizer } from './tokenizer.ts'
 
-/** The entry of a thread that runs the model; `workerData` is the `ModelFolder`. */
 export type Question =
   | { id: number; kind: 'vector'; text: string; urgent: boolean }
   | { id: number; kind: 'counts'; texts: string[]; urgent: boolean }
@@ -12,7 +11,7 @@ export type Question =
 export type Reply =
   | { kind: 'ready'; dimensions: number }
   | { kind: 'unusable'; reason: string }
-  | { kind: 'answer'; id: number; answer: Float32Array<ArrayBuffer> | number[] }
+  | { kind: 'answer'; id: number; answer: Float32Array | number[] }
   | { kind: 'failure'; id: number; reason: string }
 
 const KNOWN_INPUTS = ['input_ids', 'attention_mask', 'token_type_ids']
@@ -32,7 +31,7 @@ async function openModel(folder: ModelFolder) {
   if (!output) throw new Error(`it has no output last_hidden_state but ${session.outputNames.join(', ')}`)
 
   /** One text a run and no padding: with int8 weights a vector depends on whatever shares its batch. */
-  async function embed(text: string): Promise<Float32Array<ArrayBuffer>> {
+  async function embed(text: string): Promise<Float32Array> {
     const ids = tokenizer.encode(text, folder.maxTokens)
     const shape = [1, ids.length]
     const inputs: Record<string, Tensor> = {
@@ -46,7 +45,7 @@ async function openModel(folder: ModelFolder) {
     return pool(states.data, ids.length)
   }
 
-  function pool(states: Float32Array, tokens: number): Float32Array<ArrayBuffer> {
+  function pool(states: Float32Array, tokens: number): Float32Array {
     const dimensions = states.length / tokens
     const vector = states.slice(0, dimensions)
     if (folder.pooling === 'mean') {
@@ -58,7 +57,7 @@ async function openModel(folder: ModelFolder) {
   return { tokenizer, embed }
 }
 
-function normalise(vector: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+function normalise(vector: Float32Array): Float32Array {
   let squares = 0
   for (const x of vector) squares += x * x
   const length = Math.sqrt(squares) || 1
@@ -66,11 +65,13 @@ function normalise(vector: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer>
 }
 
 async function serve(): Promise<void> {
-  const port = parentPort!
-  const reply = (message: Reply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
+  const reply = (message: Reply) => process.send!(message)
+  // Whoever started this process decides when it ends: a Ctrl-C in a terminal reaches the whole group.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
+  process.on('disconnect', () => process.exit())
   let model: Awaited<ReturnType<typeof openModel>>
   try {
-    model = await openModel(workerData as ModelFolder)
+    model = await openModel(JSON.parse(process.argv[2]!) as ModelFolder)
     reply({ kind: 'ready', dimensions: (await model.embed('ready')).length })
   } catch (error) {
     reply({ kind: 'unusable', reason: error instanceof Error ? error.message : String(error) })
@@ -82,8 +83,7 @@ async function serve(): Promise<void> {
       if (question.kind === 'counts') {
         reply({ kind: 'answer', id: question.id, answer: question.texts.map(model.tokenizer.count) })
       } else {
-        const vector = await model.embed(question.text)
-        reply({ kind: 'answer', id: question.id, answer: vector }, [vector.buffer])
+        reply({ kind: 'answer', id: question.id, answer: await model.embed(question.text) })
       }
     } catch (error) {
       reply({
@@ -97,13 +97,13 @@ async function serve(): Promise<void> {
   const urgent: Question[] = []
   const waiting: Question[] = []
   let busy = false
-  port.on('message', async (question: Question) => {
+  process.on('message', async (question: Question) => {
     ;(question.urgent ? urgent : waiting).push(question)
     if (busy) return
     busy = true
     for (let next = take(); next; next = take()) {
       await answer(next)
-      // A run blocks this thread; give what was sent meanwhile the chance to go first.
+      // A run blocks the event loop; give what was sent meanwhile the chance to go first.
       await setImmediate()
     }
     busy = false

@@ -1,10 +1,12 @@
-import { Worker } from 'node:worker_threads'
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import type { Logger } from '@mnemosyne/platform'
 import type { ModelFolder } from './model-folder.ts'
-import type { Question, Reply } from './onnx-worker.ts'
+import type { Question, Reply } from './onnx-process.ts'
 import { EmbedderClosed, EmbedderCrashed, EmbeddingError, ModelUnusable } from './port.ts'
 
-/** Work for a thread that is known by no id yet. */
+/** What a process can be asked. */
 export type Work =
   | { kind: 'vector'; text: string; urgent: boolean }
   | { kind: 'counts'; texts: string[]; urgent: boolean }
@@ -16,7 +18,7 @@ interface Task {
 }
 
 interface Slot {
-  worker: Worker
+  child: ChildProcess
   ready: boolean
   inHand: Map<number, Task>
   /** When it last finished something or was given work while idle, in milliseconds. */
@@ -24,15 +26,18 @@ interface Slot {
   failures: number
 }
 
-/** One running and one ready to go, so that a thread never waits for the main thread. */
+/** One running and one ready to go, so that the model never waits for a busy event loop here. */
 const IN_HAND = 2
 const LONGEST_BACKOFF_MS = 10_000
 
 /**
- * A few threads that each hold the model and answer one question at a time. Urgent questions go before all
- * that wait. A thread that dies is replaced; what it had in hand fails with `EmbedderCrashed`.
+ * A few processes that each hold the model and answer one question at a time. Urgent questions go before all
+ * that wait. A process that dies is replaced; what it had in hand fails with `EmbedderCrashed`.
+ *
+ * Processes and not processes: to end a process inside the ONNX runtime aborts the whole process, on `close`
+ * as on `process.exit`, and so would any fault of the runtime itself.
  */
-export class OnnxThreads {
+export class OnnxProcesses {
   readonly #folder: ModelFolder
   readonly #log: Logger
   readonly #slots: Slot[] = []
@@ -47,19 +52,19 @@ export class OnnxThreads {
     this.#log = log
   }
 
-  /** Starts `count` threads. Resolves when all have loaded the model; throws `ModelUnusable`. */
+  /** Starts `count` processes. Resolves when all have loaded the model; throws `ModelUnusable`. */
   static async open(folder: ModelFolder, count: number, log: Logger) {
-    const threads = new OnnxThreads(folder, log)
+    const processes = new OnnxProcesses(folder, log)
     try {
-      const dimensions = await Promise.all(Array.from({ length: count }, () => threads.#addSlot()))
-      return { threads, dimensions: dimensions[0]! }
+      const dimensions = await Promise.all(Array.from({ length: count }, () => processes.#addSlot()))
+      return { processes, dimensions: dimensions[0]! }
     } catch (error) {
-      await threads.close()
+      await processes.close()
       throw error
     }
   }
 
-  /** Texts that wait for a thread. */
+  /** Texts that wait for a process. */
   get queueLength(): number {
     return this.#urgent.size + this.#waiting.size
   }
@@ -100,65 +105,73 @@ export class OnnxThreads {
     const closed = new EmbedderClosed('The embedding model was closed while the call was in hand.')
     this.#rejectWaiting(closed)
     for (const slot of this.#slots) for (const task of slot.inHand.values()) task.reject(closed)
-    await Promise.all(this.#slots.map((slot) => slot.worker.terminate()))
+    await Promise.all(this.#slots.map(({ child }) => end(child)))
   }
 
   #addSlot(): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>()
-    const slot: Slot = { worker: this.#startWorker(), ready: false, inHand: new Map(), since: 0, failures: 0 }
+    const slot: Slot = { child: this.#startChild(), ready: false, inHand: new Map(), since: 0, failures: 0 }
     this.#slots.push(slot)
     this.#attend(slot, resolve, reject)
     return promise
   }
 
-  #startWorker(): Worker {
-    return new Worker(new URL('./onnx-worker.ts', import.meta.url), {
-      workerData: this.#folder,
-      name: 'embedding',
-    })
+  #startChild(): ChildProcess {
+    const passed = ['PATH', 'LD_LIBRARY_PATH', 'SystemRoot', 'TEMP', 'TMPDIR']
+    return fork(
+      fileURLToPath(new URL('./onnx-process.ts', import.meta.url)),
+      [JSON.stringify(this.#folder)],
+      {
+        serialization: 'advanced',
+        // Standard output belongs to commands that print JSON; the secrets in the environment to nobody here.
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+        env: Object.fromEntries(passed.map((name) => [name, process.env[name]])),
+        execArgv: [],
+      },
+    )
   }
 
   #attend(slot: Slot, opened: (dimensions: number) => void, unusable: (error: ModelUnusable) => void): void {
-    const { worker } = slot
+    const { child } = slot
     let cause: unknown
-    worker.on('message', (reply: Reply) => {
+    const gone = (exitCode: number | null, signal: NodeJS.Signals | null) => {
+      child.removeAllListeners('exit')
+      unusable(cause instanceof ModelUnusable ? cause : this.#startFailure(cause))
+      if (!this.#closed) this.#replace(slot, cause ?? new Error(`exit code ${exitCode}, signal ${signal}`))
+    }
+    child.on('message', (reply: Reply) => {
       if (reply.kind === 'ready') {
         slot.ready = true
         slot.failures = 0
         opened(reply.dimensions)
       } else if (reply.kind === 'unusable') {
         cause = new ModelUnusable(`The model ${this.#folder.weights} cannot be used: ${reply.reason}.`)
-        // Natively held threads may keep an idle worker alive; its end is what starts the next attempt.
-        void worker.terminate()
+        child.kill('SIGKILL')
       } else {
         this.#settle(slot, reply)
       }
       this.#dispatch()
     })
-    worker.on('error', (error) => {
+    child.on('error', (error) => {
       cause = error
+      if (child.pid === undefined) gone(null, null)
     })
-    worker.on('exit', (exitCode) => {
-      if (this.#closed)
-        return unusable(new ModelUnusable('The embedding model was closed while it was loaded.'))
-      unusable(cause instanceof ModelUnusable ? cause : this.#startFailure(cause))
-      this.#replace(slot, cause, exitCode)
-    })
+    child.on('exit', gone)
   }
 
   #startFailure(cause: unknown): ModelUnusable {
-    return new ModelUnusable(`The thread for the model ${this.#folder.weights} could not start.`, { cause })
+    return new ModelUnusable(`The process for the model ${this.#folder.weights} could not start.`, { cause })
   }
 
   #settle(slot: Slot, reply: Extract<Reply, { id: number }>): void {
     const task = slot.inHand.get(reply.id)
     slot.inHand.delete(reply.id)
     slot.since = performance.now()
-    if (reply.kind === 'answer') task?.resolve(reply.answer)
+    if (reply.kind === 'answer') task?.resolve(own(reply.answer))
     else task?.reject(new EmbeddingError(`The embedding model refused a text: ${reply.reason}.`))
   }
 
-  #replace(slot: Slot, cause: unknown, exitCode: number): void {
+  #replace(slot: Slot, cause: unknown): void {
     const wasReady = slot.ready
     const error = new EmbedderCrashed('The embedding model stopped while it worked. Try again.', { cause })
     for (const task of slot.inHand.values()) task.reject(error)
@@ -167,13 +180,13 @@ export class OnnxThreads {
     if (!wasReady && !this.#slots.some((other) => other.ready)) this.#rejectWaiting(error)
     const delay = slot.failures === 0 ? 0 : Math.min(500 * 2 ** slot.failures, LONGEST_BACKOFF_MS)
     slot.failures++
-    this.#log.error({ err: cause, exitCode, restartInMs: delay }, 'embedding thread died')
+    this.#log.error({ err: cause, restartInMs: delay }, 'embedding process died')
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
-      slot.worker = this.#startWorker()
+      slot.child = this.#startChild()
       this.#attend(
         slot,
-        () => this.#log.info('embedding thread is back'),
+        () => this.#log.info('embedding process is back'),
         () => {},
       )
     }, delay)
@@ -205,14 +218,15 @@ export class OnnxThreads {
     const id = ++this.#lastId
     if (slot.inHand.size === 0) slot.since = performance.now()
     slot.inHand.set(id, task)
-    slot.worker.postMessage({ id, ...task.work } satisfies Question)
+    // A child that is gone is heard of by its exit, which rejects the task.
+    slot.child.send({ id, ...task.work } satisfies Question, () => {})
   }
 
   #leastBusy(): Slot | undefined {
     return this.#slots.filter((slot) => slot.ready).sort((a, b) => a.inHand.size - b.inHand.size)[0]
   }
 
-  /** An idle thread, else the one with fewest urgent questions that has worked longest on what it runs. */
+  /** An idle process, else the one with fewest urgent questions that has worked longest on what it runs. */
   #soonestFree(): Slot | undefined {
     const urgentIn = (slot: Slot) =>
       slot.inHand
@@ -228,4 +242,17 @@ export class OnnxThreads {
           a.since - b.since,
       )[0]
   }
+}
+
+/** It keeps nothing that would be lost. */
+async function end(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill('SIGKILL')
+  await exited
+}
+
+/** A vector as it was received is a window onto a whole chunk of the pipe's data and would keep that alive. */
+function own(answer: Float32Array | number[]): Float32Array | number[] {
+  return answer instanceof Float32Array ? answer.slice() : answer
 }
