@@ -1,0 +1,81 @@
+import type { Clock, Sql } from '@mnemosyne/platform'
+import { announce, emitJobEvent } from './accept.ts'
+import { JobNotFoundError, JobStateError } from './errors.ts'
+import { findJob } from './store/jobs.ts'
+import type { IngestTables, JobRow } from './store/tables.ts'
+
+export interface ControlDeps {
+  sql: Sql<IngestTables>
+  clock: Clock
+  wakeRelay: () => void
+  /** Tells a worker in this process to stop the job at once. */
+  abort: (jobId: string) => void
+}
+
+export const CANCELLED = 'Cancelled.'
+
+/** Makes a failed job pending again; what its stages had made is still there. */
+export async function retryJob({ sql, clock, wakeRelay }: ControlDeps, jobId: string): Promise<JobRow> {
+  const row = await sql.transaction(async (tx) => {
+    const retried = await tx
+      .updateTable('job')
+      .set((eb) => ({
+        status: 'pending',
+        stage: 'queued',
+        progress: 0,
+        error: null,
+        completed_at: null,
+        attempts: 0,
+        cancel_requested: 0,
+        retry_at: null,
+        retry_count: eb('retry_count', '+', 1),
+      }))
+      .where('job_id', '=', jobId)
+      .where('status', '=', 'failed')
+      .returningAll()
+      .executeTakeFirst()
+    if (retried) await announce(tx, jobId, clock)
+    return retried ?? refuse(await findJob(tx, jobId), 'Only a failed job can be retried')
+  })
+  wakeRelay()
+  return row
+}
+
+/**
+ * Ends a pending job now; asks the worker of one in hand to stop, which it does before its next effect. A job
+ * whose content is already being swapped in may still complete.
+ */
+export async function cancelJob(
+  { sql, clock, wakeRelay, abort }: ControlDeps,
+  jobId: string,
+): Promise<JobRow> {
+  const row = await sql.transaction(async (tx) => {
+    const ended = await tx
+      .updateTable('job')
+      .set({ status: 'failed', error: CANCELLED, completed_at: clock().toISOString(), retry_at: null })
+      .where('job_id', '=', jobId)
+      .where('status', '=', 'pending')
+      .returningAll()
+      .executeTakeFirst()
+    if (ended) {
+      await emitJobEvent(tx, 'ingest.job.failed.v1', ended, clock)
+      return ended
+    }
+    const asked = await tx
+      .updateTable('job')
+      .set({ cancel_requested: 1 })
+      .where('job_id', '=', jobId)
+      .where('status', '=', 'processing')
+      .returningAll()
+      .executeTakeFirst()
+    return asked ?? refuse(await findJob(tx, jobId), 'Only a job that has not ended can be cancelled')
+  })
+  wakeRelay()
+  abort(jobId)
+  return row
+}
+
+function refuse(row: JobRow | undefined, rule: string): never {
+  if (!row) throw new JobNotFoundError()
+  throw new JobStateError(`${rule}; this one is ${row.status}.`)
+}
