@@ -1,0 +1,89 @@
+import {
+  authInternalContract,
+  createClient,
+  DELEGATION_HEADER,
+  type FetchHandler,
+  PRINCIPAL_HEADER,
+  REQUEST_ID_HEADER,
+  Resolution,
+  type Surface,
+} from '@mnemosyne/contracts'
+import { type Clock, currentRequest, type Signer, traceHeaders } from '@mnemosyne/platform'
+import { serviceAssertions } from './assertions.ts'
+
+/** Milliseconds for auth to resolve a credential, so that the caller has an answer within two seconds. */
+const PATIENCE_MS = 1_500
+
+/** Longer than any credential that is issued; auth refuses to read more. */
+const AUTHORIZATION_MAX = 16_384
+
+/** Auth is down, slow, or answers something else than a resolution. */
+export class AuthUnavailableError extends Error {
+  readonly code = 'AUTH_UNAVAILABLE'
+
+  constructor(options?: ErrorOptions) {
+    super('Credentials cannot be checked right now. Try again shortly.', options)
+    this.name = 'AuthUnavailableError'
+  }
+}
+
+export type Authenticate = (authorization: string | null, surface: Surface) => Promise<Resolution>
+
+/**
+ * Asks auth who presents `authorization`. Whatever keeps auth from answering in time and in shape is an
+ * AuthUnavailableError, never a principal.
+ */
+export function createAuthenticate(options: {
+  auth: FetchHandler
+  sign: Signer
+  clock: Clock
+}): Authenticate {
+  const assertions = serviceAssertions(options.sign, 'auth', options.clock)
+  const client = createClient(authInternalContract, {
+    fetch: async (request) => {
+      const own = await assertions()
+      request.headers.set(PRINCIPAL_HEADER, own.principal)
+      request.headers.set(DELEGATION_HEADER, own.delegations)
+      return options.auth(request)
+    },
+    headers: () => ({ [REQUEST_ID_HEADER]: currentRequest().request_id ?? '', ...traceHeaders() }),
+  })
+
+  return async (authorization, surface) => {
+    if (authorization === null) {
+      return refused('missing', 'Authentication credentials were not provided.')
+    }
+    if (authorization.length > AUTHORIZATION_MAX) return refused('unknown_token', 'Invalid MCP token.')
+    try {
+      const resolution = Resolution.parse(
+        await within(PATIENCE_MS, (signal) => client.resolve({ authorization, surface }, { signal })),
+      )
+      if (resolution.outcome === 'resolved' && resolution.principal.surface !== surface) {
+        throw new Error(`auth resolved for ${resolution.principal.surface}, asked for ${surface}`)
+      }
+      return resolution
+    } catch (cause) {
+      throw new AuthUnavailableError({ cause })
+    }
+  }
+}
+
+function refused(reason: 'missing' | 'unknown_token', detail: string): Resolution {
+  return { outcome: 'refused', reason, detail }
+}
+
+/** Rejects after `ms` even when `work` does not heed its signal. */
+export async function within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const deadline = new AbortController()
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    const error = new Error(`no answer within ${ms} ms`)
+    reject(error)
+    deadline.abort(error)
+  }, ms)
+  try {
+    return await Promise.race([work(deadline.signal), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

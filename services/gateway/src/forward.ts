@@ -1,0 +1,144 @@
+import {
+  DELEGATION_HEADER,
+  type FetchHandler,
+  PRINCIPAL_HEADER,
+  type Principal,
+  REQUEST_ID_HEADER,
+} from '@mnemosyne/contracts'
+import { currentRequest, type Logger, type Signer, traceHeaders } from '@mnemosyne/platform'
+import { assertionsFor } from './assertions.ts'
+import type { BodyKind, Target } from './routes.ts'
+
+export type Upstreams = Record<Target, FetchHandler>
+
+export interface Destination {
+  target: Target
+  path: string
+  body: BodyKind
+}
+
+/** RFC 9110, section 7.6.1, and what the gateway consumes itself. */
+const NOT_FORWARDED = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'authorization',
+  'cookie',
+])
+const HOP_BY_HOP_ANSWER = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'trailer',
+  'upgrade',
+]
+const OWN_PREFIX = 'x-mnemosyne-'
+
+const ONE_MEBIBYTE = 1_048_576
+
+/** The caller went away before there was an answer: nobody sees this status but the log. */
+const CLIENT_CLOSED_REQUEST = 499
+
+class BodyTooLargeError extends Error {
+  readonly code = 'BODY_TOO_LARGE'
+}
+
+export type Forward = (request: Request, principal: Principal, to: Destination) => Promise<Response>
+
+/**
+ * Passes a request on with the principal signed for its target, and the answer back. Bodies stream through
+ * unbuffered in both directions; the end of the caller's connection ends the call.
+ */
+export function createForward(options: {
+  upstreams: Upstreams
+  sign: Signer
+  uploadMaxBytes: number
+  log: Logger
+}): Forward {
+  const { upstreams, sign, log } = options
+  const limits: Record<BodyKind, number> = {
+    json: ONE_MEBIBYTE,
+    upload: options.uploadMaxBytes,
+    mcp: 4 * ONE_MEBIBYTE,
+  }
+
+  return async (request, principal, { target, path, body }) => {
+    const limit = limits[body]
+    if (Number(request.headers.get('content-length') ?? 0) > limit) return tooLarge(limit)
+    const headers = forwardedHeaders(request.headers)
+    const assertions = await assertionsFor(sign, principal, target)
+    headers.set(PRINCIPAL_HEADER, assertions.principal)
+    if (assertions.delegations) headers.set(DELEGATION_HEADER, assertions.delegations)
+    const url = new URL(request.url)
+    url.pathname = path
+    const bounded = boundedBody(request.body, limit)
+    try {
+      const answer = await Promise.race([
+        upstreams[target](
+          new Request(url, {
+            method: request.method,
+            headers,
+            signal: request.signal,
+            ...(bounded.body && { body: bounded.body, duplex: 'half' }),
+          }),
+        ),
+        bounded.exceeded,
+      ])
+      for (const name of HOP_BY_HOP_ANSWER) answer.headers.delete(name)
+      return answer
+    } catch (error) {
+      if (error instanceof BodyTooLargeError) return tooLarge(limit)
+      if (request.signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST })
+      log.warn({ err: error, target }, 'a service could not be reached')
+      return Response.json(
+        { detail: `The ${target} service cannot be reached right now. Try again shortly.` },
+        { status: 502, headers: { 'retry-after': '1' } },
+      )
+    }
+  }
+}
+
+function tooLarge(limit: number): Response {
+  return Response.json({ detail: `The body is larger than ${limit} bytes.` }, { status: 413 })
+}
+
+/** What may go on: nothing that ends at this hop, no credential, and no header that only the gateway sets. */
+function forwardedHeaders(incoming: Headers): Headers {
+  const named = (incoming.get('connection') ?? '').toLowerCase().split(',')
+  const dropped = new Set([...NOT_FORWARDED, ...named.map((name) => name.trim())])
+  const headers = new Headers()
+  for (const [name, value] of incoming) {
+    if (!dropped.has(name) && !name.startsWith(OWN_PREFIX)) headers.append(name, value)
+  }
+  const { request_id } = currentRequest()
+  if (request_id) headers.set(REQUEST_ID_HEADER, request_id)
+  for (const [name, value] of Object.entries(traceHeaders())) headers.set(name, value)
+  return headers
+}
+
+/** The body, which breaks when it grows beyond `limit` bytes; `exceeded` rejects at that moment. */
+function boundedBody(
+  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  limit: number,
+): { body?: ReadableStream<Uint8Array<ArrayBuffer>>; exceeded: Promise<never> } {
+  const { promise: exceeded, reject } = Promise.withResolvers<never>()
+  let seen = 0
+  const count = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform(chunk, controller) {
+      seen += chunk.byteLength
+      if (seen <= limit) return controller.enqueue(chunk)
+      const error = new BodyTooLargeError()
+      reject(error)
+      controller.error(error)
+    },
+  })
+  return { body: body?.pipeThrough(count), exceeded }
+}

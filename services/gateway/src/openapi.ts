@@ -1,0 +1,136 @@
+import {
+  authContract,
+  ingestContract,
+  libraryContract,
+  searchContract,
+  UPLOAD_PATH,
+  UploadFields,
+} from '@mnemosyne/contracts'
+import { type OpenAPI, OpenAPIGenerator } from '@orpc/openapi'
+import { ZodToJsonSchemaConverter } from '@orpc/zod/zod4'
+import { z } from 'zod'
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const
+
+type PathItem = Partial<Record<(typeof METHODS)[number], OpenAPI.OperationObject>>
+
+export interface ApiDocument {
+  openapi: string
+  paths: Record<string, PathItem>
+}
+
+const SCHEMAS = {
+  Detail: {
+    type: 'object',
+    required: ['detail'],
+    properties: { detail: { type: 'string', description: 'What went wrong, for a person.' } },
+  },
+  FieldFaults: {
+    type: 'object',
+    description: 'What is wrong with the input, by field.',
+    additionalProperties: { type: 'array', items: { type: 'string' } },
+  },
+} satisfies Record<string, OpenAPI.SchemaObject>
+
+const RESPONSES = {
+  BadRequest: refusal('The input is not valid.', 'FieldFaults', 'Detail'),
+  Unauthorized: {
+    ...refusal('No credential, or one that is not accepted.', 'Detail'),
+    headers: { 'WWW-Authenticate': { schema: { type: 'string' } } },
+  },
+  NotFound: refusal('There is no such thing, or it is not yours to see.', 'Detail'),
+  Conflict: refusal('The state of the thing does not allow this.', 'Detail'),
+  TooLarge: refusal('The body is too large.', 'Detail'),
+  Unavailable: refusal('Credentials cannot be checked, or a store is down.', 'Detail'),
+} satisfies Record<string, OpenAPI.ResponseObject>
+
+/** The OpenAPI 3.1 document of the public API, from the contracts that the services serve. */
+export async function openApiDocument(): Promise<ApiDocument> {
+  const generator = new OpenAPIGenerator({ schemaConverters: [new ZodToJsonSchemaConverter()] })
+  const document = await generator.generate(
+    { auth: authContract, library: libraryContract, ingest: ingestContract, search: searchContract },
+    {
+      info: {
+        title: 'Mnemosyne',
+        version: '1.0.0',
+        description:
+          'Documents in, ranked and cited evidence out. Paths work with and without the last slash.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/' }],
+      security: [{ bearer: [] }],
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer', description: 'A user token (`mnem_…`).' },
+        },
+        schemas: SCHEMAS,
+        responses: RESPONSES,
+      },
+    },
+  )
+  const paths: ApiDocument['paths'] = {
+    ...(document.paths as ApiDocument['paths']),
+    [UPLOAD_PATH]: { post: uploadOperation() },
+  }
+  for (const item of Object.values(paths)) {
+    for (const method of METHODS) {
+      const operation = item[method]
+      if (operation) operation.responses = { ...operation.responses, ...refusalsOf(operation, method) }
+    }
+  }
+  return { ...document, paths }
+}
+
+/** Streamed to storage, so it stands beside the contracts: fields first, then `file`. */
+function uploadOperation(): OpenAPI.OperationObject {
+  const { $schema: _, ...fields } = z.toJSONSchema(UploadFields, { io: 'input' }) as OpenAPI.SchemaObject & {
+    $schema?: string
+  }
+  return {
+    operationId: 'ingest.upload',
+    tags: ['ingest'],
+    summary: 'Upload a document; its file comes last',
+    requestBody: {
+      required: true,
+      content: {
+        'multipart/form-data': {
+          schema: {
+            ...fields,
+            properties: { ...fields.properties, file: { type: 'string', format: 'binary' } },
+            required: ['file'],
+          } as OpenAPI.SchemaObject,
+        },
+      },
+    },
+    responses: {
+      202: { description: 'The new job.', content: { 'application/json': { schema: { type: 'object' } } } },
+      200: {
+        description: 'The job that the same document had made before.',
+        content: { 'application/json': { schema: { type: 'object' } } },
+      },
+    },
+  }
+}
+
+function refusalsOf(operation: OpenAPI.OperationObject, method: string): OpenAPI.ResponsesObject {
+  const hasInput = operation.requestBody !== undefined || (operation.parameters?.length ?? 0) > 0
+  const inPath = operation.parameters?.some((parameter) => 'in' in parameter && parameter.in === 'path')
+  return {
+    ...(hasInput && { 400: reference('BadRequest') }),
+    401: reference('Unauthorized'),
+    ...((inPath || method === 'post') && { 404: reference('NotFound') }),
+    ...(method === 'post' && { 409: reference('Conflict') }),
+    ...(operation.requestBody && { 413: reference('TooLarge') }),
+    503: reference('Unavailable'),
+  }
+}
+
+function reference(name: keyof typeof RESPONSES): OpenAPI.ReferenceObject {
+  return { $ref: `#/components/responses/${name}` }
+}
+
+function refusal(description: string, ...schemas: (keyof typeof SCHEMAS)[]): OpenAPI.ResponseObject {
+  const references = schemas.map((name) => ({ $ref: `#/components/schemas/${name}` }))
+  const schema = references.length === 1 ? references[0]! : { anyOf: references }
+  return { description, content: { 'application/json': { schema } } }
+}

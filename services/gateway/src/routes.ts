@@ -1,0 +1,85 @@
+import type { ServiceName, Surface } from '@mnemosyne/contracts'
+
+/** A service that stands behind the gateway. */
+export type Target = Exclude<ServiceName, 'gateway'>
+
+/** Which bound on the body's size holds. */
+export type BodyKind = 'json' | 'upload' | 'mcp'
+
+export interface Route {
+  /** Whole path segments, without a slash at the end. */
+  prefix: string
+  target: Target
+  body: BodyKind
+}
+
+/** The longest prefix wins. Nothing under `/internal` stands here, so nothing there is ever reached. */
+export const ROUTES: readonly Route[] = [
+  { prefix: '/library/api', target: 'library', body: 'json' },
+  { prefix: '/library/api/ingest', target: 'ingest', body: 'json' },
+  { prefix: '/library/api/jobs', target: 'ingest', body: 'json' },
+  { prefix: '/library/api/items/upload', target: 'ingest', body: 'upload' },
+  { prefix: '/library/api/search', target: 'search', body: 'json' },
+  { prefix: '/profile/api', target: 'auth', body: 'json' },
+  { prefix: '/admin/api', target: 'auth', body: 'json' },
+  { prefix: '/mcp_server/api', target: 'auth', body: 'json' },
+  { prefix: '/mcp', target: 'mcp', body: 'mcp' },
+]
+
+/**
+ * Paths that are answered (GET and HEAD) without a look at the credential, written without the slash at the
+ * end; both forms are served. Every other path needs one, whether it exists or not.
+ */
+export const PUBLIC_PATHS = [
+  '/live',
+  '/ready',
+  '/metrics',
+  '/',
+  '/api/schema',
+  '/api/docs',
+  '/static/page.css',
+  '/static/home.js',
+  '/static/docs.js',
+  '/mcp/health',
+  '/healthz',
+  '/.well-known/oauth-protected-resource/mcp',
+] as const
+
+/** Whom each service may call on a caller's behalf. It is handed assertions for these and no others. */
+export const DELEGATES: Record<Target, readonly Target[]> = {
+  auth: ['library'],
+  library: ['auth'],
+  ingest: ['library'],
+  search: [],
+  mcp: ['search', 'library'],
+}
+
+const BY_LENGTH = [...ROUTES].sort((a, b) => b.prefix.length - a.prefix.length)
+
+/** The route of a plain path, or undefined. */
+export function routeOf(path: string): Route | undefined {
+  return BY_LENGTH.find(({ prefix }) => isWithin(path, prefix))
+}
+
+export function surfaceOf(path: string | undefined): Surface {
+  return path !== undefined && isWithin(path, '/mcp') ? 'mcp' : 'rest'
+}
+
+/**
+ * The path of a URL when two readers can't take it for two different paths: no empty segment, no encoded
+ * slash, backslash or NUL, no dot segment after decoding, no broken escape. Otherwise undefined.
+ */
+export function plainPath(url: URL): string | undefined {
+  const { pathname } = url
+  if (pathname.includes('//') || /%(2f|5c|00)/i.test(pathname)) return undefined
+  try {
+    const segments = pathname.split('/').map(decodeURIComponent)
+    return segments.some((segment) => segment === '.' || segment === '..') ? undefined : pathname
+  } catch {
+    return undefined
+  }
+}
+
+function isWithin(path: string, prefix: string): boolean {
+  return path === prefix || path.startsWith(`${prefix}/`)
+}
