@@ -36,8 +36,15 @@ export const SearchRequest = z.object({
 })
 export type SearchRequest = z.infer<typeof SearchRequest>
 
-/** What one retriever said of a candidate: rank from 1, and its own score. */
-const RetrieverVerdict = z.object({ rank: z.number().int(), score: z.number(), share: z.number() })
+/**
+ * What one retriever said of a candidate: its rank from 1 (null when the retriever did not nominate it), its own
+ * score, and its share of the fused score.
+ */
+const RetrieverVerdict = z.object({
+  rank: z.number().int().nullable(),
+  score: z.number(),
+  share: z.number(),
+})
 
 export const Candidate = z.object({
   chunk_uid: Uid,
@@ -64,9 +71,20 @@ export const Candidate = z.object({
       vector: RetrieverVerdict.optional(),
       fulltext: RetrieverVerdict.optional(),
       graph: RetrieverVerdict.extend({
-        /** The concepts through which the passage was reached. */
-        path: z.array(z.object({ concept: z.string(), from_chunk_uid: Uid.nullable() })),
+        /**
+         * How the passage was reached: by a concept that the query names, and from another passage by a shared
+         * concept, by its document's title, or as the next or previous one (then `concept` is null).
+         */
+        path: z.array(
+          z.object({
+            via: z.enum(['query', 'concept', 'title', 'adjacent']),
+            concept: z.string().nullable(),
+            from_chunk_uid: Uid.nullable(),
+          }),
+        ),
       }).optional(),
+      /** Points for standing among the first before links are followed. All shares and this sum to the fused score. */
+      lead: z.number(),
     })
     .optional(),
 })

@@ -1,0 +1,23 @@
+import { SEARCH_LIMIT_MAX } from '@mnemosyne/contracts'
+import { about, Count } from '@mnemosyne/platform'
+import { z } from 'zod'
+
+export const searchConfig = z.object({
+  SEARCH_DEFAULT_LIMIT: about(
+    Count.max(SEARCH_LIMIT_MAX).default(20),
+    'Passages in an answer when the request names no limit.',
+  ),
+  SEARCH_VECTOR_TOP_K: about(Count.max(1_000).default(50), 'Passages that the vector retriever nominates.'),
+  SEARCH_FULLTEXT_TOP_K: about(Count.max(1_000).default(30), 'Passages that full text nominates.'),
+  SEARCH_GRAPH_MAX_DEPTH: about(
+    Count.max(2, 'must be 1 or 2').default(2),
+    '1: passages that mention a concept of the query. 2: also those linked to the best passages.',
+  ),
+  SEARCH_FUSION: about(
+    z.enum(['weighted', 'rrf']).default('weighted'),
+    'How retrievers are fused: by their scores, or by reciprocal rank.',
+  ),
+  SEARCH_RRF_K: about(Count.default(60), 'The constant k of reciprocal rank fusion.'),
+  SEARCH_PART_TIMEOUT_MS: about(Count.default(5_000), 'After this time an answer goes out without the part.'),
+})
+export type SearchConfig = z.infer<typeof searchConfig>

@@ -1,0 +1,20 @@
+import { DomainError } from '@mnemosyne/platform'
+
+export const libraryNotFound = () => new DomainError('LIBRARY_NOT_FOUND', 'Library not found.')
+
+export const collectionNotFound = () => new DomainError('COLLECTION_NOT_FOUND', 'Collection not found.')
+
+/** Every part that was asked for is out: there is nothing to rank. */
+export const searchUnavailable = (reasons: string[]) =>
+  new DomainError('SEARCH_UNAVAILABLE', `Nothing could be searched. ${reasons.join(' ')}`)
+
+/** The caller left before the answer. */
+export const searchCancelled = (cause: unknown) =>
+  new DomainError('SEARCH_CANCELLED', 'The request was cancelled.', { cause })
+
+export const ERROR_STATUS: Record<string, number> = {
+  LIBRARY_NOT_FOUND: 404,
+  COLLECTION_NOT_FOUND: 404,
+  SEARCH_CANCELLED: 499,
+  SEARCH_UNAVAILABLE: 503,
+}

@@ -1,0 +1,112 @@
+import type { Degraded } from '@mnemosyne/contracts'
+import { GraphError } from '@mnemosyne/graph'
+import { EmbeddingError } from '@mnemosyne/models'
+import { type Logger, type Metrics, span } from '@mnemosyne/platform'
+import { searchCancelled } from './errors.ts'
+
+export type Stage = 'scope' | 'embed' | 'vector' | 'fulltext' | 'graph' | 'fuse' | 'load'
+
+/** A part can do nothing just now, for a reason that the caller may read. */
+export class PartUnavailable extends Error {
+  readonly code = 'PART_UNAVAILABLE'
+}
+
+class PartTimeout extends Error {
+  readonly code = 'PART_TIMEOUT'
+}
+
+export interface SearchMetrics {
+  stage(seconds: number, stage: Stage): void
+  failure(stage: Stage): void
+}
+
+export function searchMetrics(metrics: Metrics): SearchMetrics {
+  const duration = metrics.histogram(
+    'mnemosyne_search_stage_duration_seconds',
+    'Time that a search spends in each stage.',
+    ['stage'],
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+  )
+  const failures = metrics.counter(
+    'mnemosyne_search_part_failures_total',
+    'Searches that were answered without a part, or not at all, because it failed or was late.',
+    ['stage'],
+  )
+  return {
+    stage: (seconds, stage) => duration(seconds, { stage }),
+    failure: (stage) => failures({ stage }),
+  }
+}
+
+/**
+ * The stages of one search: each in a span, timed, bounded in time and cut short when the caller leaves.
+ * `run` fails with the stage; `attempt` costs only the stage's own contribution and notes why.
+ */
+export class Parts {
+  readonly timings: Partial<Record<Stage, number>> = {}
+  readonly degraded: Degraded[] = []
+  readonly #signal: AbortSignal
+  readonly #timeoutMs: number
+  readonly #log: Logger
+  readonly #metrics: SearchMetrics
+
+  constructor(options: { signal: AbortSignal; timeoutMs: number; log: Logger; metrics: SearchMetrics }) {
+    this.#signal = options.signal
+    this.#timeoutMs = options.timeoutMs
+    this.#log = options.log
+    this.#metrics = options.metrics
+  }
+
+  /** Milliseconds of `work` are added to the stage's, so that a stage may come in two halves. */
+  async run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const started = performance.now()
+    try {
+      return await span(`search ${stage}`, {}, () => this.#bounded(work))
+    } catch (error) {
+      if (this.#signal.aborted) throw searchCancelled(error)
+      throw error
+    } finally {
+      const took = performance.now() - started
+      this.timings[stage] = (this.timings[stage] ?? 0) + took
+      this.#metrics.stage(took / 1000, stage)
+    }
+  }
+
+  /** The result, or undefined when the part failed or was late. Rejects only when the caller has left. */
+  async attempt<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await this.run(stage, work)
+    } catch (error) {
+      if (this.#signal.aborted) throw error
+      const reason = this.#reason(error)
+      if (!this.degraded.some((other) => other.part === stage && other.reason === reason)) {
+        this.degraded.push({ part: stage, reason })
+      }
+      this.#metrics.failure(stage)
+      if (!(error instanceof PartUnavailable)) this.#log.warn({ err: error, stage }, 'search part failed')
+      return undefined
+    }
+  }
+
+  /** Ends with the work, its timeout or the caller, whichever is first, even if the work heeds no signal. */
+  async #bounded<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#signal.throwIfAborted()
+    const late = new AbortController()
+    const signal = AbortSignal.any([this.#signal, late.signal])
+    const { promise: cut, reject } = Promise.withResolvers<never>()
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    const timer = setTimeout(() => late.abort(new PartTimeout()), this.#timeoutMs)
+    try {
+      return await Promise.race([work(signal), cut])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #reason(error: unknown): string {
+    if (error instanceof PartTimeout) return `No answer within ${this.#timeoutMs} ms.`
+    if (error instanceof PartUnavailable || error instanceof GraphError || error instanceof EmbeddingError)
+      return error.message
+    return 'It failed. The log has the reason under this request id.'
+  }
+}

@@ -1,0 +1,75 @@
+import type { Ask, GraphStore, LibraryNode, Scope, VectorCandidates } from '@mnemosyne/graph'
+import type { Embedder } from '@mnemosyne/models'
+import type { Spread } from './ranking/fusion.ts'
+
+/** A query vector and the part of the scope that it is for. */
+export interface QueryVector {
+  scope: Scope
+  vector: Float32Array
+}
+
+/**
+ * One vector for each distinct instruction among the libraries of the scope, if the model takes instructions;
+ * otherwise one for all of it.
+ */
+export async function embedQuery(
+  embedder: Embedder,
+  query: string,
+  scope: Scope,
+  libraries: LibraryNode[],
+  signal: AbortSignal,
+): Promise<QueryVector[]> {
+  if (!embedder.model.takesInstructions) {
+    return [{ scope, vector: await embedder.embedQuery(query, { signal }) }]
+  }
+  const byInstruction = Map.groupBy(libraries, (library) => library.embedding_instruction)
+  return Promise.all(
+    [...byInstruction].map(async ([instruction, group]) => ({
+      scope: { ...scope, libraries: group.map(({ uid }) => uid) },
+      vector: await embedder.embedQuery(query, { instruction, signal }),
+    })),
+  )
+}
+
+export interface VectorAnswer {
+  /** Chunk uids, nearest first. */
+  ranked: string[]
+  cosines: Map<string, number>
+  spread: Spread
+  exact: boolean
+  /** Chunks of the scope that have a vector. */
+  embedded: number
+}
+
+/** The `k` nearest chunks of the scope, whichever vector they were compared with. */
+export async function retrieveByVector(
+  graph: GraphStore,
+  vectors: QueryVector[],
+  k: number,
+  ask: Ask,
+): Promise<VectorAnswer> {
+  const answers = await Promise.all(
+    vectors.map(({ scope, vector }) => graph.vectorCandidates(scope, vector, k, ask)),
+  )
+  const hits = answers
+    .flatMap((answer) => answer.hits)
+    .sort((a, b) => b.cosine - a.cosine || (a.chunk_uid < b.chunk_uid ? -1 : 1))
+    .slice(0, k)
+  return {
+    ranked: hits.map((hit) => hit.chunk_uid),
+    cosines: new Map(hits.map((hit) => [hit.chunk_uid, hit.cosine])),
+    spread: pooledSpread(answers),
+    exact: answers.every((answer) => answer.exact),
+    embedded: answers.reduce((sum, answer) => sum + answer.scope_size, 0),
+  }
+}
+
+/** Mean and deviation over the union of disjoint scopes. */
+export function pooledSpread(answers: Pick<VectorCandidates, 'scope_size' | 'mean' | 'deviation'>[]): Spread {
+  const size = answers.reduce((sum, { scope_size }) => sum + scope_size, 0)
+  if (size === 0) return { mean: 0, deviation: 0 }
+  const mean = answers.reduce((sum, answer) => sum + answer.scope_size * answer.mean, 0) / size
+  const variance =
+    answers.reduce((sum, a) => sum + a.scope_size * (a.deviation ** 2 + (a.mean - mean) ** 2), 0) / size
+  return { mean, deviation: Math.sqrt(variance) }
+}
