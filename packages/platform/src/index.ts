@@ -10,6 +10,20 @@ export {
   type Signer,
   type Verifier,
 } from './assertion.ts'
+export { openFolderBlobs, openFolderSource } from './blobs/folder.ts'
+export {
+  BlobKeyError,
+  BlobNotFoundError,
+  type BlobRange,
+  BlobRangeError,
+  type BlobSource,
+  type BlobStore,
+  BlobStoreFullError,
+  BlobTooLargeError,
+  type OpenBlob,
+  type PutOptions,
+  type StoredBlob,
+} from './blobs/port.ts'
 export {
   type CloudEvent,
   cloudEvent,
@@ -18,6 +32,7 @@ export {
   readEvent,
   type Validate,
 } from './bus/event.ts'
+export { type InProcessBusOptions, openInProcessBus, type Schedule } from './bus/in-process.ts'
 export {
   BacklogFull,
   type Bus,
@@ -40,6 +55,8 @@ export {
   UnknownQueue,
   Unprocessable,
 } from './bus/port.ts'
+export { openRabbitBus, type RabbitBusOptions } from './bus/rabbit.ts'
+export { parseBrokerUrl } from './bus/rabbit-url.ts'
 export { type Clock, systemClock } from './clock.ts'
 export {
   about,
@@ -53,9 +70,19 @@ export {
   printConfig,
   secret,
 } from './config.ts'
+export {
+  type DataFolder,
+  DataFolderError,
+  DataFolderInUseError,
+  type DataFolderOptions,
+  NewerDataFolderError,
+  openDataFolder,
+} from './data-folder/data-folder.ts'
 export { DomainError, FieldError } from './errors.ts'
 export { type Listener, listen, PortInUseError } from './listen.ts'
 export { createLog, type Logger, type LogOptions } from './log.ts'
+export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
+export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'
 export {
   type AppEnv,
   type Check,
@@ -65,31 +92,6 @@ export {
   type ServiceAppOptions,
   serviceApp,
 } from './service.ts'
-export { currentRequest, inRequest, Metrics, SpanKind, span, traceHeaders, withTrace } from './telemetry.ts'
-export { openFolderBlobs, openFolderSource } from './blobs/folder.ts'
-export {
-  BlobKeyError,
-  BlobNotFoundError,
-  type BlobRange,
-  BlobRangeError,
-  type BlobSource,
-  type BlobStore,
-  BlobStoreFullError,
-  BlobTooLargeError,
-  type OpenBlob,
-  type PutOptions,
-  type StoredBlob,
-} from './blobs/port.ts'
-export {
-  type DataFolder,
-  DataFolderError,
-  DataFolderInUseError,
-  type DataFolderOptions,
-  NewerDataFolderError,
-  openDataFolder,
-} from './data-folder/data-folder.ts'
-export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
-export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'
 export { isUniqueViolation, openSql, type SqlOptions } from './sql/open.ts'
 export {
   type ColumnTypes,
@@ -103,3 +105,4 @@ export {
   SqlUnavailableError,
   type TransactionOptions,
 } from './sql/port.ts'
+export { currentRequest, inRequest, Metrics, SpanKind, span, traceHeaders, withTrace } from './telemetry.ts'

@@ -16,7 +16,11 @@ signal=$1 folder=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- &
 child=$!
-( if read -r _ <&3; then kill -s "$signal" "$child"; else kill -s "$signal" "$child"; exit 9; fi ) &
+(
+  if ! read -r order <&3; then kill -s KILL "$child"; exit 9; fi
+  if [ "$order" = kill ]; then signal=KILL; fi
+  kill -s "$signal" "$child"
+) &
 watcher=$!
 wait "$child"; status=$?
 kill "$watcher" 2>/dev/null
@@ -75,19 +79,13 @@ export class GuardedProcess {
   }
 
   /** Ends it properly, by force after 20 s. Idempotent. */
-  async stop(): Promise<void> {
-    if (this.#ended) return
-    this.#child.stdin?.on('error', () => {}).write('stop\n')
-    const timer = setTimeout(() => this.#killGroup(), 20_000)
-    await this.exited
-    clearTimeout(timer)
+  stop(): Promise<void> {
+    return this.#end('stop')
   }
 
   /** Ends it by SIGKILL. Idempotent. */
-  async kill(): Promise<void> {
-    if (this.#ended) return
-    this.#killGroup()
-    await this.exited
+  kill(): Promise<void> {
+    return this.#end('kill')
   }
 
   /** Tries until `attempt` succeeds; rejects with the server's last words when it exits or takes too long. */
@@ -111,12 +109,12 @@ export class GuardedProcess {
     }
   }
 
-  get #ended(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null
-  }
-
-  #killGroup(): void {
-    process.kill(-(this.#child.pid as number), 'SIGKILL')
+  async #end(order: 'stop' | 'kill'): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    this.#child.stdin?.on('error', () => {}).write(`${order}\n`)
+    const timer = setTimeout(() => process.kill(-(this.#child.pid as number), 'SIGKILL'), 20_000)
+    await this.exited
+    clearTimeout(timer)
   }
 }
 

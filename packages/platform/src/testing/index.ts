@@ -1,3 +1,4 @@
+export { type BusOpening, busContract } from './bus-contract.ts'
 export { createPostgresDatabase, startPostgres, type TestServer } from './postgres-server.ts'
 export {
   createRabbitVhost,

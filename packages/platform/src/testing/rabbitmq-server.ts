@@ -154,8 +154,10 @@ raft.wal_max_size_bytes = 16000000
     RABBITMQ_ADVANCED_CONFIG_FILE: join(dir, 'advanced.config'),
     RABBITMQ_CONF_ENV_FILE: join(dir, 'env.conf'),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(dir, 'enabled_plugins'),
+    // With "input" the script becomes the broker instead of waiting for it, so that it gets our signals.
+    RABBITMQ_ALLOW_INPUT: '1',
     // Schedulers that spin while they wait would take the cores from the tests.
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
-      '-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none',
+      '-noinput -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none',
   }
 }
