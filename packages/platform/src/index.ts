@@ -80,7 +80,7 @@ export {
 } from './data-folder/data-folder.ts'
 export { DomainError, FieldError } from './errors.ts'
 export { type Listener, listen, PortInUseError } from './listen.ts'
-export { createLog, type Logger, type LogOptions } from './log.ts'
+export { createLog, type Logger, type LogOptions, openLogFile } from './log.ts'
 export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
 export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'
 export {
@@ -106,3 +106,4 @@ export {
   type TransactionOptions,
 } from './sql/port.ts'
 export { currentRequest, inRequest, Metrics, SpanKind, span, traceHeaders, withTrace } from './telemetry.ts'
+export { startTracing } from './tracing.ts'

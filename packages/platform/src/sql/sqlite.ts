@@ -1,4 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -12,8 +13,12 @@ import {
 import type { Backend } from './backend.ts'
 import { type ColumnTypes, SqlFullError, SqlMisuseError, SqlOpenError, SqlUnavailableError } from './port.ts'
 
+/** Milliseconds. */
 const BUSY_TIMEOUT = 5_000
 const CACHED_STATEMENTS = 200
+const BUSY = 5
+const IOERR = 10
+const FULL = 13
 
 const types: ColumnTypes = {
   dialect: 'sqlite',
@@ -64,6 +69,8 @@ function connect(file: string, readOnly: boolean): SqliteConnection {
       // In WAL mode only FULL makes a commit survive a power cut.
       if (!readOnly) db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
       db.prepare('SELECT count(*) FROM sqlite_schema').get()
+      // From here on `begin` waits for other processes; SQLite's own wait would hold up the event loop.
+      if (!readOnly) db.exec('PRAGMA busy_timeout = 0')
       return new SqliteConnection(db)
     } catch (error) {
       db.close()
@@ -109,8 +116,17 @@ class SqliteConnection implements DatabaseConnection {
     else this.busy = false
   }
 
-  begin(): void {
-    this.#open().exec('BEGIN IMMEDIATE')
+  async begin(): Promise<void> {
+    const deadline = performance.now() + BUSY_TIMEOUT
+    for (;;) {
+      try {
+        this.#open().exec('BEGIN IMMEDIATE')
+        return
+      } catch (error) {
+        if (primaryCode(error) !== BUSY || performance.now() > deadline) throw error
+        await sleep(2 + Math.random() * 8)
+      }
+    }
   }
 
   commit(): void {
@@ -179,7 +195,7 @@ class SqliteDriver implements Driver {
   }
 
   async beginTransaction(): Promise<void> {
-    this.#connection.begin()
+    await this.#connection.begin()
   }
 
   async commitTransaction(): Promise<void> {
@@ -200,15 +216,16 @@ const errcode = (error: unknown): number | undefined =>
     ? error.errcode
     : undefined
 
+/** The low byte: https://sqlite.org/rescode.html */
+const primaryCode = (error: unknown): number => (errcode(error) ?? 0) & 0xff
+
 function explain(error: unknown): unknown {
-  // The low byte is the primary code: https://sqlite.org/rescode.html
-  switch ((errcode(error) ?? 0) & 0xff) {
-    case 5:
-    case 6:
+  switch (primaryCode(error)) {
+    case BUSY:
       return new SqlUnavailableError('The database is locked by another process.', { cause: error })
-    case 10:
+    case IOERR:
       return new SqlUnavailableError("The database's disk cannot be read or written.", { cause: error })
-    case 13:
+    case FULL:
       return new SqlFullError('No space is left for the database. Free some space, then try again.', {
         cause: error,
       })

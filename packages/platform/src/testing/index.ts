@@ -16,3 +16,4 @@ export {
   sharedRabbitMq,
   shareServers,
 } from './servers.ts'
+export { sqlContract } from './sql-contract.ts'
