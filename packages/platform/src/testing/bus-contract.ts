@@ -1,4 +1,13 @@
-import { context, propagation, ROOT_CONTEXT, type TextMapPropagator, trace } from '@opentelemetry/api'
+import {
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  type TextMapPropagator,
+  trace,
+} from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { cloudEvent, eventMessage, type Validate } from '../bus/event.ts'
@@ -37,6 +46,11 @@ export function command(id: string, queue = WORK, more: Partial<BusMessage> = {}
 /** An event with an envelope of its own. */
 export function event(type: string, id: string, data: unknown = { id }): BusMessage {
   return eventMessage(cloudEvent({ type, source: '/contract', id, time: new Date(0), data }))
+}
+
+/** Waits until `check` passes; a broker on a busy machine takes its time. */
+export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
+  return vi.waitFor(check, { timeout: 30_000, interval: 10 })
 }
 
 /** A promise and its switch, to hold a handler up for as long as a test wants. */
@@ -80,7 +94,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         }
         await bus.publish(event('library.created.v1', 'one'))
         await bus.publish(event('library.created.v1', 'two'))
-        await vi.waitFor(() => expect(seen).toHaveLength(4))
+        await eventually(() => expect(seen).toHaveLength(4))
         expect(seen.toSorted()).toEqual([
           'auth.events one',
           'auth.events two',
@@ -95,7 +109,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.subscribe({ queue: 'a.events', topics: ['#'], handle: async (got) => void seen.push(got) })
         const sent = event('library.created.v1', 'one', { title: 'naïve ☃', tags: [], owner: null })
         await bus.publish({ ...sent, headers: { tenant: 'ä', 'x-internal': 'stays' } })
-        await vi.waitFor(() => expect(seen).toHaveLength(1))
+        await eventually(() => expect(seen).toHaveLength(1))
         expect(seen[0]).toEqual({ ...sent, headers: { tenant: 'ä' } })
       })
 
@@ -121,7 +135,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.subscribe({ queue: 'a.events', topics: [...topics, 'the.end.v1'], handle })
         for (const [i, type] of published.entries()) await bus.publish(event(type, `m${i}`))
         await bus.publish(event('the.end.v1', 'end'))
-        await vi.waitFor(() => expect(seen).toContain('the.end.v1'))
+        await eventually(() => expect(seen).toContain('the.end.v1'))
         expect(seen).toEqual([...(hears === 'all' ? published : hears), 'the.end.v1'])
       })
 
@@ -135,7 +149,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
           handle: async ({ id }) => void seen.push(id),
         })
         for (const id of sent) await bus.publish(event('count.v1', id))
-        await vi.waitFor(() => expect(seen).toHaveLength(sent.length))
+        await eventually(() => expect(seen).toHaveLength(sent.length))
         expect(seen).toEqual(sent)
       })
 
@@ -154,7 +168,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         }
         await bus.subscribe({ queue: 'a.bad', topics: ['#'], retry: quick, handle })
         await bus.publish(event('one.v1', 'one'))
-        await vi.waitFor(() => expect(seen).toContain('bad 3'))
+        await eventually(() => expect(seen).toContain('bad 3'))
         expect(seen.toSorted()).toEqual(['bad 1', 'bad 2', 'bad 3', 'good'])
         expect(await bus.deadLetters().count()).toBe(0)
       })
@@ -180,12 +194,12 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
           handle: broken,
         })
         await bus.publish(event('progressed.v1', 'one'))
-        await vi.waitFor(() => expect(seen).toEqual(['broken one']))
+        await eventually(() => expect(seen).toEqual(['broken one']))
         held.open()
-        await vi.waitFor(() => expect(seen).toContain('slow one'))
+        await eventually(() => expect(seen).toContain('slow one'))
         await other.close()
         await bus.publish(event('progressed.v1', 'two'))
-        await vi.waitFor(() => expect(seen).toContain('slow two'))
+        await eventually(() => expect(seen).toContain('slow two'))
         expect(seen).not.toContain('broken two')
         expect(await bus.deadLetters().count()).toBe(0)
       })
@@ -210,8 +224,8 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.consume(WORK, { concurrency: 1, handle: worker('b') })
         const sent = Array.from({ length: 9 }, (_, i) => `job${i}`)
         for (const id of sent) await bus.publish(command(id))
-        await vi.waitFor(() => expect(inHand).toEqual({ a: 2, b: 1 }))
-        await vi.waitFor(() => {
+        await eventually(() => expect(inHand).toEqual({ a: 2, b: 1 }))
+        await eventually(() => {
           for (const open of gates.splice(0)) open()
           expect(done).toHaveLength(sent.length)
         })
@@ -224,7 +238,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.publish(command('early'))
         const seen: string[] = []
         await bus.consume(WORK, { concurrency: 1, handle: async ({ id }) => void seen.push(id) })
-        await vi.waitFor(() => expect(seen).toEqual(['early']))
+        await eventually(() => expect(seen).toEqual(['early']))
       })
 
       it('do not go to another queue', async () => {
@@ -233,7 +247,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.consume(OTHER, { concurrency: 1, handle: async ({ id }) => void seen.push(id) })
         await bus.publish(command('one'))
         await bus.publish(command('two', OTHER))
-        await vi.waitFor(() => expect(seen).toEqual(['two']))
+        await eventually(() => expect(seen).toEqual(['two']))
       })
 
       it('may be published with a delay that holds up nothing', async () => {
@@ -247,7 +261,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.publish(command('late', WORK, { delayMs: 300 }))
         await bus.publish(command('soon', WORK, { delayMs: 50 }))
         await bus.publish(command('now'))
-        await vi.waitFor(() => expect(seen.map(({ id }) => id)).toEqual(['now', 'soon', 'late']))
+        await eventually(() => expect(seen.map(({ id }) => id)).toEqual(['now', 'soon', 'late']))
         expect(seen[2]!.at - published).toBeGreaterThan(290)
       })
 
@@ -264,7 +278,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         })
         await bus.publish(command('busy'))
         await bus.publish(command('next'))
-        await vi.waitFor(() => expect(seen).toHaveLength(4))
+        await eventually(() => expect(seen).toHaveLength(4))
         expect(seen.map(({ id, attempt }) => [id, attempt])).toEqual([
           ['busy', 1],
           ['next', 1],
@@ -287,7 +301,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
           },
         })
         await bus.publish(command('doomed', WORK, { headers: { tenant: 't1' } }))
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(1))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(1))
         expect(attempts).toEqual([1, 2, 3])
         const [letter] = await bus.deadLetters().list()
         expect(letter).toMatchObject({
@@ -313,7 +327,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
           },
         })
         await bus.publish(command('odd'))
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(1))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(1))
         expect(attempts).toEqual([1])
         expect(await bus.deadLetters().list()).toMatchObject([{ reason: 'no such kind of job', attempts: 1 }])
       })
@@ -331,7 +345,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         })
         await bus.publish(command('one'))
         await bus.publish(command('two'))
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(2))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(2))
         expect(seen).toEqual(['one', 'two'])
         expect((await bus.deadLetters().list()).map(({ reason }) => reason)).toEqual(['a string', 'a string'])
       })
@@ -352,11 +366,11 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         })
         await bus.publish(command('first'))
         await bus.publish(command('second'))
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(2))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(2))
         healthy = true
         seen.length = 0
         await bus.deadLetters().replay(`${WORK}:first`)
-        await vi.waitFor(() => expect(seen).toEqual([['first', 1]]))
+        await eventually(() => expect(seen).toEqual([['first', 1]]))
         const left = await bus.deadLetters().list()
         expect(left.map(({ message }) => message.id)).toEqual(['second'])
       })
@@ -372,12 +386,12 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         for (const queue of ['a.good', 'a.bad'])
           await bus.subscribe({ queue, topics: ['#'], handle: handler(queue) })
         await bus.publish(event('one.v1', 'one'))
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(1))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(1))
         healthy = true
         seen.length = 0
         await bus.deadLetters().replay('a.bad:one')
-        await vi.waitFor(() => expect(seen).toEqual(['a.bad']))
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(0))
+        await eventually(() => expect(seen).toEqual(['a.bad']))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(0))
       })
 
       it('are dropped', async () => {
@@ -387,7 +401,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         }
         await bus.consume(WORK, { concurrency: 1, handle })
         for (const id of ['one', 'two', 'three']) await bus.publish(command(id))
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(3))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(3))
         await bus.deadLetters().drop(`${WORK}:two`)
         const ids = async () => (await bus.deadLetters().list()).map(({ message }) => message.id).toSorted()
         expect(await ids()).toEqual(['one', 'three'])
@@ -430,7 +444,7 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.publish(command('x'))
         strict = true
         await bus.consume(WORK, { concurrency: 1, handle: async () => {} })
-        await vi.waitFor(async () => expect(await bus.deadLetters().count()).toBe(1))
+        await eventually(async () => expect(await bus.deadLetters().count()).toBe(1))
         expect(await bus.deadLetters().list()).toMatchObject([{ reason: `${WORK}: job: not a job` }])
       })
     })
@@ -450,13 +464,13 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         })
         await bus.publish(command('one'))
         await bus.publish(command('two'))
-        await vi.waitFor(() => expect(seen).toEqual(['first one']))
+        await eventually(() => expect(seen).toEqual(['first one']))
         const closing = first.close()
         held.open()
         await closing
         expect(seen).toEqual(['first one', 'first one done'])
         await bus.consume(WORK, { concurrency: 1, handle: async ({ id }) => void seen.push(`second ${id}`) })
-        await vi.waitFor(() => expect(seen).toContain('second two'))
+        await eventually(() => expect(seen).toContain('second two'))
         expect(seen).not.toContain('second one')
       })
 
@@ -472,13 +486,13 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
           },
         })
         await bus.publish(command('long'))
-        await vi.waitFor(() => expect(seen).toHaveLength(1))
+        await eventually(() => expect(seen).toHaveLength(1))
         await first.close()
         await bus.consume(WORK, {
           concurrency: 1,
           handle: async (_, { attempt }) => void seen.push(['second', attempt]),
         })
-        await vi.waitFor(() =>
+        await eventually(() =>
           expect(seen).toEqual([
             ['first', 1],
             ['second', 1],
@@ -499,10 +513,10 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
           },
         })
         await bus.publish(command('stuck'))
-        await vi.waitFor(() => expect(seen).toEqual(['first']))
+        await eventually(() => expect(seen).toEqual(['first']))
         await first.close()
         await bus.consume(WORK, { concurrency: 1, handle: async () => void seen.push('second') })
-        await vi.waitFor(() => expect(seen).toEqual(['first', 'second']))
+        await eventually(() => expect(seen).toEqual(['first', 'second']))
         held.open()
       })
 
@@ -526,52 +540,71 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
       await bus.consume(WORK, { concurrency: 2, handle: () => held.passed })
       await bus.publish(command('one'))
       await bus.publish(command('two'))
-      await vi.waitFor(async () => expect(await metric('bus_in_hand', { queue: WORK })).toBe(2))
+      await eventually(async () => expect(await metric('bus_in_hand', { queue: WORK })).toBe(2))
       expect(await metric('bus_published_total', { destination: WORK })).toBe(2)
       held.open()
-      await vi.waitFor(async () => expect(await metric('bus_consumed_total', { queue: WORK })).toBe(2))
+      await eventually(async () => expect(await metric('bus_consumed_total', { queue: WORK })).toBe(2))
       expect(await metric('bus_in_hand', { queue: WORK })).toBe(0)
     })
 
     describe('the trace', () => {
-      beforeAll(() => void propagation.setGlobalPropagator(new FixedPropagator()))
-      afterAll(() => propagation.disable())
+      const exporter = new InMemorySpanExporter()
+      const parent = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 }
+      const traceparent = `00-${parent.traceId}-${parent.spanId}-01`
 
-      const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+      beforeAll(() => {
+        const spanProcessors = [new SimpleSpanProcessor({ exporter })]
+        trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors }))
+        context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+        propagation.setGlobalPropagator(new TraceparentOnly())
+      })
+      afterEach(() => exporter.reset())
+      afterAll(() => {
+        trace.disable()
+        context.disable()
+        propagation.disable()
+      })
 
-      it('goes with the message to the handler, over a retry too', async () => {
+      it.each<[string, BusMessage, <T>(work: () => T) => T]>([
+        ['in its headers', command('one', WORK, { headers: { traceparent } }), (work) => work()],
+        [
+          'of its publisher',
+          command('one'),
+          (work) => context.with(trace.setSpanContext(ROOT_CONTEXT, parent), work),
+        ],
+      ])('%s goes with a message to its handler, over a retry too', async (_, message, inTrace) => {
         const bus = await fresh()
         const seen: (string | undefined)[] = []
         await bus.consume(WORK, {
           concurrency: 1,
           retry: quick,
           handle: async ({ headers }, { attempt }) => {
-            seen.push(headers.traceparent)
+            seen.push(headers.traceparent, trace.getActiveSpan()?.spanContext().traceId)
             if (attempt === 1) throw new Error('again')
           },
         })
-        await bus.publish(command('one', WORK, { headers: { traceparent } }))
-        await vi.waitFor(() => expect(seen).toHaveLength(2))
-        expect(seen).toEqual([traceparent, traceparent])
-      })
-
-      it('of the caller is taken when the message has none', async () => {
-        const bus = await fresh()
-        const seen: (string | undefined)[] = []
-        await bus.consume(WORK, {
-          concurrency: 1,
-          handle: async ({ headers }) => void seen.push(headers.traceparent),
+        await inTrace(() => bus.publish(message))
+        await eventually(() => expect(exporter.getFinishedSpans()).toHaveLength(3))
+        const spans = exporter.getFinishedSpans()
+        const publish = spans.find((span) => span.name === `publish ${WORK}`)!
+        const received = `00-${parent.traceId}-${publish.spanContext().spanId}-01`
+        expect(publish).toMatchObject({
+          kind: SpanKind.PRODUCER,
+          parentSpanContext: { spanId: parent.spanId },
         })
-        const active = propagation.extract(ROOT_CONTEXT, { traceparent })
-        await context.with(active, () => bus.publish(command('one', WORK, { headers: { traceparent } })))
-        await vi.waitFor(() => expect(seen).toEqual([traceparent]))
+        expect(seen).toEqual([received, parent.traceId, received, parent.traceId])
+        for (const span of spans.filter(({ name }) => name === `process ${WORK}`))
+          expect(span).toMatchObject({
+            kind: SpanKind.CONSUMER,
+            parentSpanContext: { spanId: publish.spanContext().spanId },
+          })
       })
     })
   })
 }
 
-/** W3C trace context without an SDK: enough to see it carried. */
-class FixedPropagator implements TextMapPropagator<Record<string, string>> {
+/** As much of the W3C trace context as shows that it is carried. */
+class TraceparentOnly implements TextMapPropagator<Record<string, string>> {
   inject(active: typeof ROOT_CONTEXT, carrier: Record<string, string>): void {
     const span = trace.getSpanContext(active)
     if (span) carrier.traceparent = `00-${span.traceId}-${span.spanId}-01`
