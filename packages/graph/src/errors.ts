@@ -11,29 +11,41 @@ export class GraphError extends Error {
 
 /** The library does not exist, or is being deleted. */
 export class LibraryGoneError extends GraphError {
+  readonly uid: string
+
   constructor(uid: string) {
     super('library_gone', `Library ${uid} does not exist any more.`)
+    this.uid = uid
   }
 }
 
 /** The item does not exist: deleted, or never put. */
 export class ItemGoneError extends GraphError {
+  readonly uid: string
+
   constructor(uid: string) {
     super('item_gone', `Item ${uid} does not exist any more.`)
+    this.uid = uid
   }
 }
 
 /** The collection does not exist in the item's library. */
 export class CollectionGoneError extends GraphError {
+  readonly uid: string
+
   constructor(uid: string) {
     super('collection_gone', `Collection ${uid} does not exist in this library.`)
+    this.uid = uid
   }
 }
 
 /** Another library is tied to the workspace. */
 export class WorkspaceTakenError extends GraphError {
+  readonly workspaceId: string
+
   constructor(workspaceId: string) {
     super('workspace_taken', `Workspace ${workspaceId} has a library already.`)
+    this.workspaceId = workspaceId
   }
 }
 

@@ -1,14 +1,211 @@
-import type { Clock, Logger, Metrics } from '@mnemosyne/platform'
-import type { GraphStore } from '../port.ts'
+import { type Clock, type Logger, type Metrics, span } from '@mnemosyne/platform'
+import { GraphClosedError } from '../errors.ts'
+import type {
+  Ask,
+  CollectionNode,
+  DeletionCounts,
+  GraphStore,
+  ItemContent,
+  ItemNode,
+  LibraryNode,
+  Page,
+  Scope,
+  TextQuery,
+} from '../port.ts'
+import { WorkerChannel } from './channel.ts'
+import type { StoreLimits } from './database.ts'
+import { type DeletionStep, noCounts } from './deletions.ts'
+import type { ReaderQuestions } from './reader.ts'
+import type { VectorQuestions } from './vector-reader.ts'
+import type { WriterQuestions } from './writer.ts'
 
 export interface EmbeddedGraphOptions {
-  /** Path of the SQLite file; made if missing. */
+  /** Path of the SQLite file; made if missing. Its folder must exist. One process opens it at a time. */
   file: string
   log: Logger
   metrics: Metrics
   clock: Clock
+  /** Threads that answer questions other than the vector search; 2 unless told. */
+  readers?: number
+  /** Largest size of the file; writes beyond fail with GraphFullError. */
+  maxBytes?: number
 }
 
-export async function openEmbeddedGraph(_options: EmbeddedGraphOptions): Promise<GraphStore> {
-  throw new Error('not written yet')
+/**
+ * Opens the graph store on one SQLite file. One thread writes, one searches vectors, some answer the rest.
+ * @throws NewerSchemaError, GraphUnavailableError when the file can't be opened.
+ */
+export async function openEmbeddedGraph(options: EmbeddedGraphOptions): Promise<GraphStore> {
+  const graph = new EmbeddedGraph(options)
+  try {
+    await graph.start()
+    return graph
+  } catch (error) {
+    await graph.close()
+    throw error
+  }
+}
+
+class EmbeddedGraph implements GraphStore {
+  readonly #log: Logger
+  readonly #observe: (seconds: number, labels: Record<string, string>) => void
+  readonly #writer: WorkerChannel<WriterQuestions>
+  readonly #vectors: WorkerChannel<VectorQuestions>
+  readonly #readers: WorkerChannel<ReaderQuestions>[]
+  /** Deletions in hand, which `close` waits for: their steps are questions of their own. */
+  readonly #deletions = new Set<Promise<unknown>>()
+  #closed = false
+
+  constructor({ file, log, metrics, readers = 2, maxBytes }: EmbeddedGraphOptions) {
+    this.#log = log
+    this.#observe = metrics.histogram(
+      'mnemosyne_graph_query_duration_seconds',
+      'How long the graph store took to answer, waiting included.',
+      ['query'],
+      [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+    )
+    const limits: StoreLimits = { ...(maxBytes !== undefined && { maxBytes }) }
+    const died = (thread: string) => (error: unknown) =>
+      log.error({ err: error, thread }, 'graph thread died')
+    this.#writer = new WorkerChannel(
+      new URL('./writer.ts', import.meta.url),
+      { file, limits },
+      died('writer'),
+    )
+    this.#vectors = new WorkerChannel(
+      new URL('./vector-reader.ts', import.meta.url),
+      { file },
+      died('vectors'),
+    )
+    this.#readers = Array.from(
+      { length: Math.max(1, readers) },
+      () => new WorkerChannel(new URL('./reader.ts', import.meta.url), { file }, died('reader')),
+    )
+  }
+
+  async start(): Promise<void> {
+    await this.#writer.start()
+    await Promise.all([this.#vectors, ...this.#readers].map((channel) => channel.start()))
+    this.#inHand(this.#finishDeletions()).catch((error) =>
+      this.#log.error({ err: error }, 'a deletion that was cut short could not be finished'),
+    )
+  }
+
+  putLibrary = (library: LibraryNode) => this.#write('putLibrary', [library])
+  putCollection = (collection: CollectionNode) => this.#write('putCollection', [collection])
+  putItem = (item: ItemNode) => this.#write('putItem', [item])
+  replaceItemContent = (content: ItemContent) => this.#write('replaceItemContent', [content])
+  deleteItem = (uid: string) => this.#write('deleteItem', [uid])
+
+  deleteCollection = (uid: string) =>
+    this.#measured('deleteCollection', () =>
+      this.#inHand(this.#inSteps(() => this.#writer.ask('deleteCollectionStep', [uid]))),
+    )
+
+  deleteLibrary = (uid: string) =>
+    this.#measured('deleteLibrary', () => this.#inHand(this.#deleteLibrary(uid)))
+
+  getLibrary = (scope: Scope, uid: string, ask?: Ask) => this.#read('getLibrary', [scope, uid], ask)
+  libraries = (scope: Scope, page?: Page, ask?: Ask) => this.#read('libraries', [scope, page], ask)
+  libraryCounts = (uids: string[], ask?: Ask) => this.#read('libraryCounts', [uids], ask)
+  getCollection = (scope: Scope, uid: string, ask?: Ask) => this.#read('getCollection', [scope, uid], ask)
+  listCollections = (scope: Scope, page: Page, ask?: Ask) => this.#read('listCollections', [scope, page], ask)
+  itemVersion = (uid: string, ask?: Ask) => this.#read('itemVersion', [uid], ask)
+  getItem = (scope: Scope, uid: string, ask?: Ask) => this.#read('getItem', [scope, uid], ask)
+  listItems = (scope: Scope, options: { page: Page }, ask?: Ask) =>
+    this.#read('listItems', [scope, options], ask)
+  itemConcepts = (scope: Scope, uid: string, ask?: Ask) => this.#read('itemConcepts', [scope, uid], ask)
+  listChunks = (scope: Scope, uid: string, page: Page, ask?: Ask) =>
+    this.#read('listChunks', [scope, uid, page], ask)
+  getChunk = (scope: Scope, uid: string, options?: { before?: number; after?: number }, ask?: Ask) =>
+    this.#read('getChunk', [scope, uid, options], ask)
+  reusableVectors = (keys: string[], ask?: Ask) => this.#read('reusableVectors', [keys], ask)
+
+  vectorCandidates = (scope: Scope, vector: Float32Array, k: number, ask?: Ask) =>
+    this.#measured('vectorCandidates', () =>
+      this.#vectors.ask('vectorCandidates', [scope, vector, k], ask?.signal),
+    )
+
+  fullTextCandidates = (scope: Scope, query: TextQuery, k: number, ask?: Ask) =>
+    this.#read('fullTextCandidates', [scope, query, k], ask)
+  scoreChunks = (
+    scope: Scope,
+    uids: string[],
+    query: { vector?: Float32Array | null; terms: string[] },
+    ask?: Ask,
+  ) => this.#read('scoreChunks', [scope, uids, query], ask)
+  conceptsNamed = (scope: Scope, keys: string[], ask?: Ask) => this.#read('conceptsNamed', [scope, keys], ask)
+  mentions = (scope: Scope, uids: string[], ask?: Ask) => this.#read('mentions', [scope, uids], ask)
+  chunksMentioning = (scope: Scope, uids: string[], limit: number, ask?: Ask) =>
+    this.#read('chunksMentioning', [scope, uids, limit], ask)
+  neighbours = (scope: Scope, uids: string[], ask?: Ask) => this.#read('neighbours', [scope, uids], ask)
+  chunkDetails = (scope: Scope, uids: string[], ask?: Ask) => this.#read('chunkDetails', [scope, uids], ask)
+  concepts = (scope: Scope, options: { q?: string }, page: Page, ask?: Ask) =>
+    this.#read('concepts', [scope, options, page], ask)
+  conceptNeighbourhood = (scope: Scope, uid: string, depth: number, ask?: Ask) =>
+    this.#read('conceptNeighbourhood', [scope, uid, depth], ask)
+  ping = (ask?: Ask) => this.#read('ping', [], ask)
+  stats = (ask?: Ask) => this.#read('stats', [], ask)
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#deletions)
+    await Promise.all([this.#vectors, ...this.#readers].map((channel) => channel.close()))
+    // Last, so that it can fold the write-ahead log into the file.
+    await this.#writer.close()
+  }
+
+  [Symbol.asyncDispose] = () => this.close()
+
+  async #deleteLibrary(uid: string): Promise<DeletionCounts> {
+    if (!(await this.#writer.ask('condemnLibrary', [uid]))) return noCounts()
+    return this.#inSteps(() => this.#writer.ask('deleteLibraryStep', [uid]))
+  }
+
+  async #finishDeletions(): Promise<void> {
+    for (const uid of await this.#writer.ask('condemnedLibraries', [])) {
+      const counts = await this.#deleteLibrary(uid)
+      this.#log.info({ library_uid: uid, ...counts }, 'finished the deletion of a library')
+    }
+  }
+
+  async #inSteps(step: () => Promise<DeletionStep>): Promise<DeletionCounts> {
+    const total = noCounts()
+    for (;;) {
+      const { counts, done } = await step()
+      for (const kind of Object.keys(total) as (keyof DeletionCounts)[]) total[kind] += counts[kind]
+      if (done) return total
+    }
+  }
+
+  #inHand<T>(deletion: Promise<T>): Promise<T> {
+    this.#deletions.add(deletion)
+    const over = () => this.#deletions.delete(deletion)
+    deletion.then(over, over)
+    return deletion
+  }
+
+  #write: WorkerChannel<WriterQuestions>['ask'] = (question, args) =>
+    this.#measured(question, () => this.#writer.ask(question, args))
+
+  #read<K extends keyof ReaderQuestions>(
+    question: K,
+    args: Parameters<ReaderQuestions[K]>,
+    ask?: Ask,
+  ): Promise<ReturnType<ReaderQuestions[K]>> {
+    return this.#measured(question, () => {
+      const reader = this.#readers.reduce((least, other) => (other.load < least.load ? other : least))
+      return reader.ask(question, args as never, ask?.signal)
+    }) as Promise<ReturnType<ReaderQuestions[K]>>
+  }
+
+  async #measured<T>(question: string, work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new GraphClosedError()
+    const from = performance.now()
+    try {
+      return await span(`graph ${question}`, {}, work)
+    } finally {
+      this.#observe((performance.now() - from) / 1000, { query: question })
+    }
+  }
 }

@@ -1,0 +1,311 @@
+import { words } from '../analysis/words.ts'
+import type {
+  ChunkMentions,
+  ConceptChunks,
+  ConceptInScope,
+  ConceptKind,
+  ConceptListing,
+  ConceptNeighbourhood,
+  ConceptsNamed,
+  Page,
+  Scope,
+} from '../port.ts'
+import { chunksInScope } from './chunk-reads.ts'
+import type { Database } from './database.ts'
+import { ITEM_IN_SCOPE, type ResolvedScope, resolveScope } from './scope.ts'
+
+/** Counting stops here: a concept that more chunks mention says too little to be used. */
+const COUNTED_UP_TO = 201
+const MAX_KEYS = 4_096
+const MAX_ITEM_CONCEPTS = 500
+const MAX_NEIGHBOURHOOD = 200
+const NEIGHBOURS_PER_CONCEPT = 30
+const CHUNKS_PER_CONCEPT = 200
+const MAX_ITEMS = 100
+
+interface ConceptRow {
+  id: number
+  uid: string
+  key: string
+  name: string
+  kind: ConceptKind
+  concept_type: string | null
+}
+
+const CONCEPT = 'concepts.id, concepts.uid, concepts.key, concepts.name, concepts.kind, concepts.concept_type'
+
+/** Counts, and remembers, how many chunks of one scope mention a concept. */
+class Counter {
+  readonly #db: Database
+  readonly #scope: ResolvedScope
+  readonly #known = new Map<number, number>()
+
+  constructor(db: Database, scope: ResolvedScope) {
+    this.#db = db
+    this.#scope = scope
+  }
+
+  of(concept: number): number {
+    let count = this.#known.get(concept)
+    if (count === undefined) {
+      count = Math.min(
+        this.#scope.collection === null ? this.#inLibraries(concept) : this.#inCollection(concept),
+        COUNTED_UP_TO,
+      )
+      this.#known.set(concept, count)
+    }
+    return count
+  }
+
+  #inLibraries(concept: number): number {
+    const only = this.#scope.libraries
+    const { n } = (
+      this.#scope.whole
+        ? this.#db.get<{ n: number }>(
+            'SELECT coalesce(sum(chunks), 0) AS n FROM concept_counts WHERE concept_id = ?',
+            concept,
+          )
+        : only.length === 1
+          ? this.#db.get<{ n: number }>(
+              'SELECT coalesce(sum(chunks), 0) AS n FROM concept_counts WHERE concept_id = ? AND library_id = ?',
+              concept,
+              only[0]!,
+            )
+          : this.#db.get<{ n: number }>(
+              `SELECT coalesce(sum(chunks), 0) AS n FROM concept_counts
+               WHERE concept_id = ? AND library_id IN (SELECT value FROM json_each(?))`,
+              concept,
+              this.#scope.libraryList,
+            )
+    )!
+    return n
+  }
+
+  #inCollection(concept: number): number {
+    return this.#db.get<{ n: number }>(
+      `SELECT count(*) AS n FROM (
+         SELECT 1 FROM mentioned JOIN chunks ON chunks.id = mentioned.chunk_id JOIN items ON items.id = chunks.item_id
+         WHERE mentioned.concept_id = ? AND mentioned.library_id = ? AND items.collection_id = ? LIMIT ?)`,
+      concept,
+      this.#scope.libraries[0]!,
+      this.#scope.collection,
+      COUNTED_UP_TO,
+    )!.n
+  }
+}
+
+export function conceptsNamed(db: Database, scope: Scope, keys: string[]): ConceptsNamed {
+  const resolved = resolveScope(db, scope)
+  const counter = new Counter(db, resolved)
+  const concepts = [...new Set(keys.slice(0, MAX_KEYS))].flatMap((key) => {
+    const row = db.get<ConceptRow>(`SELECT ${CONCEPT} FROM concepts WHERE key = ?`, key)
+    return row && counter.of(row.id) > 0 ? [inScope(row, counter)] : []
+  })
+  return { concepts, scope_size: chunksIn(db, resolved) }
+}
+
+function chunksIn(db: Database, scope: ResolvedScope): number {
+  if (scope.whole) return db.get<{ value: number }>("SELECT value FROM totals WHERE name = 'chunks'")!.value
+  return db.get<{ n: number }>(
+    `SELECT coalesce(sum(chunk_count), 0) AS n FROM items WHERE ${ITEM_IN_SCOPE}`,
+    scope.libraryList,
+    scope.collection,
+  )!.n
+}
+
+function inScope(row: ConceptRow, counter: Counter): ConceptInScope {
+  return { concept_uid: row.uid, key: row.key, name: row.name, kind: row.kind, df: counter.of(row.id) }
+}
+
+export function mentions(db: Database, scope: Scope, uids: string[]): ChunkMentions[] {
+  const resolved = resolveScope(db, scope)
+  const counter = new Counter(db, resolved)
+  return chunksInScope(db, resolved, uids).map(({ id, chunk_uid, item_id }) => {
+    const rows = db.all<ConceptRow>(
+      `SELECT ${CONCEPT} FROM mentions JOIN concepts ON concepts.id = mentions.concept_id WHERE mentions.chunk_id = ?`,
+      id,
+    )
+    const title = db.get<ConceptRow>(
+      `SELECT ${CONCEPT} FROM items JOIN concepts ON concepts.key = items.title_key WHERE items.id = ?`,
+      item_id,
+    )
+    return {
+      chunk_uid,
+      concepts: rows.map((row) => inScope(row, counter)),
+      title_concept: title && counter.of(title.id) > 0 ? inScope(title, counter) : null,
+    }
+  })
+}
+
+export function chunksMentioning(
+  db: Database,
+  scope: Scope,
+  conceptUids: string[],
+  limitPerConcept: number,
+): ConceptChunks[] {
+  const resolved = resolveScope(db, scope)
+  return [...new Set(conceptUids)].flatMap((concept_uid) => {
+    const row = db.get<{ id: number }>('SELECT id FROM concepts WHERE uid = ?', concept_uid)
+    if (!row) return []
+    const chunk_uids = chunksOf(db, resolved, row.id, limitPerConcept).map((chunk) => chunk.uid)
+    return chunk_uids.length > 0 ? [{ concept_uid, chunk_uids }] : []
+  })
+}
+
+function chunksOf(
+  db: Database,
+  scope: ResolvedScope,
+  concept: number,
+  limit: number,
+): { id: number; uid: string }[] {
+  const select = 'SELECT chunks.id, chunks.uid FROM mentioned JOIN chunks ON chunks.id = mentioned.chunk_id'
+  if (scope.collection === null) {
+    return db.all<{ id: number; uid: string }>(
+      `${select} WHERE mentioned.concept_id = ? AND mentioned.library_id IN (SELECT value FROM json_each(?))
+       ORDER BY mentioned.library_id, mentioned.chunk_id LIMIT ?`,
+      concept,
+      scope.libraryList,
+      limit,
+    )
+  }
+  return db.all<{ id: number; uid: string }>(
+    `${select} JOIN items ON items.id = chunks.item_id
+     WHERE mentioned.concept_id = ? AND mentioned.library_id = ? AND items.collection_id = ?
+     ORDER BY mentioned.chunk_id LIMIT ?`,
+    concept,
+    scope.libraries[0]!,
+    scope.collection,
+    limit,
+  )
+}
+
+export function itemConcepts(db: Database, scope: Scope, itemUid: string): ConceptListing[] {
+  const { libraryList, collection } = resolveScope(db, scope)
+  return db
+    .all<ConceptRow & { n: number }>(
+      `SELECT ${CONCEPT}, count(*) AS n FROM items JOIN chunks ON chunks.item_id = items.id
+       JOIN mentions ON mentions.chunk_id = chunks.id JOIN concepts ON concepts.id = mentions.concept_id
+       WHERE ${ITEM_IN_SCOPE} AND items.uid = ?3
+       GROUP BY concepts.id ORDER BY n DESC, concepts.key LIMIT ?4`,
+      libraryList,
+      collection,
+      itemUid,
+      MAX_ITEM_CONCEPTS,
+    )
+    .map((row) => listing(row, Math.min(row.n, COUNTED_UP_TO)))
+}
+
+function listing(row: ConceptRow, chunk_count: number): ConceptListing {
+  return {
+    concept_uid: row.uid,
+    key: row.key,
+    name: row.name,
+    kind: row.kind,
+    concept_type: row.concept_type,
+    chunk_count,
+  }
+}
+
+/** Concepts that a chunk of the scope mentions. Takes ?1 = library list, ?2 = collection. */
+const MENTIONED_IN_SCOPE = `concepts.id IN (
+  SELECT concept_id FROM concept_counts WHERE ?2 IS NULL AND library_id IN (SELECT value FROM json_each(?1))
+  UNION ALL
+  SELECT mentions.concept_id FROM items JOIN chunks ON chunks.item_id = items.id
+  JOIN mentions ON mentions.chunk_id = chunks.id WHERE ?2 IS NOT NULL AND items.collection_id = ?2)`
+
+export function concepts(
+  db: Database,
+  scope: Scope,
+  { q = '' }: { q?: string },
+  page: Page,
+): { concepts: ConceptListing[]; total: number } {
+  const resolved = resolveScope(db, scope)
+  const typed = words(q.slice(0, 1000)).slice(0, 16)
+  if (q.trim() !== '' && typed.length === 0) return { concepts: [], total: 0 }
+  const named =
+    typed.length === 0
+      ? '?3 IS NULL'
+      : 'concepts.id IN (SELECT rowid FROM concept_name WHERE concept_name MATCH ?3)'
+  const values = [resolved.libraryList, resolved.collection, nameQuery(typed)]
+  const rows = db.all<ConceptRow>(
+    `SELECT ${CONCEPT} FROM concepts WHERE ${MENTIONED_IN_SCOPE} AND ${named} ORDER BY key LIMIT ?4 OFFSET ?5`,
+    ...values,
+    page.limit,
+    page.offset,
+  )
+  const { total } = db.get<{ total: number }>(
+    `SELECT count(*) AS total FROM concepts WHERE ${MENTIONED_IN_SCOPE} AND ${named}`,
+    ...values,
+  )!
+  const counter = new Counter(db, resolved)
+  return { concepts: rows.map((row) => listing(row, counter.of(row.id))), total }
+}
+
+/** All the words, the last one as a prefix. They are letters and digits only, so quoting is safe. */
+function nameQuery(typed: string[]): string | null {
+  return typed.length === 0 ? null : `${typed.map((word) => `"${word}"`).join(' ')} *`
+}
+
+export function conceptNeighbourhood(
+  db: Database,
+  scope: Scope,
+  uid: string,
+  depth: number,
+): ConceptNeighbourhood | null {
+  const resolved = resolveScope(db, scope)
+  const counter = new Counter(db, resolved)
+  const start = db.get<ConceptRow>(`SELECT ${CONCEPT} FROM concepts WHERE uid = ?`, uid)
+  if (!start || counter.of(start.id) === 0) return null
+  const reached = new Map([[start.id, { ...listing(start, counter.of(start.id)), distance: 0 }]])
+  const edges = new Map<string, { from: string; to: string; weight: number }>()
+  let frontier = [start]
+  for (let distance = 1; distance <= Math.min(Math.max(depth, 1), 3); distance++) {
+    const next: ConceptRow[] = []
+    for (const from of frontier) {
+      for (const { weight, ...to } of standingWith(db, resolved, from.id)) {
+        if (!reached.has(to.id)) {
+          if (reached.size >= MAX_NEIGHBOURHOOD) continue
+          reached.set(to.id, { ...listing(to, counter.of(to.id)), distance })
+          next.push(to)
+        }
+        const [first, second] = from.uid < to.uid ? [from.uid, to.uid] : [to.uid, from.uid]
+        edges.set(`${first} ${second}`, { from: first, to: second, weight })
+      }
+    }
+    frontier = next
+  }
+  return {
+    concepts: [...reached.values()],
+    edges: [...edges.values()],
+    items: itemsMentioning(db, resolved, start.id),
+  }
+}
+
+/** The concepts that most often stand in the same chunks, of up to 200 chunks. */
+function standingWith(
+  db: Database,
+  scope: ResolvedScope,
+  concept: number,
+): (ConceptRow & { weight: number })[] {
+  const chunks = chunksOf(db, scope, concept, CHUNKS_PER_CONCEPT).map((chunk) => chunk.id)
+  return db.all<ConceptRow & { weight: number }>(
+    `SELECT ${CONCEPT}, count(*) AS weight FROM json_each(?1) AS chunk
+     JOIN mentions ON mentions.chunk_id = chunk.value JOIN concepts ON concepts.id = mentions.concept_id
+     WHERE mentions.concept_id <> ?2
+     GROUP BY concepts.id ORDER BY weight DESC, concepts.kind = 'phrase', concepts.key LIMIT ?3`,
+    JSON.stringify(chunks),
+    concept,
+    NEIGHBOURS_PER_CONCEPT,
+  )
+}
+
+function itemsMentioning(db: Database, scope: ResolvedScope, concept: number): ConceptNeighbourhood['items'] {
+  const chunks = chunksOf(db, scope, concept, CHUNKS_PER_CONCEPT).map((chunk) => chunk.id)
+  return db.all<ConceptNeighbourhood['items'][number]>(
+    `SELECT DISTINCT items.uid AS item_uid, items.title, libraries.uid AS library_uid
+     FROM json_each(?) AS chunk JOIN chunks ON chunks.id = chunk.value JOIN items ON items.id = chunks.item_id
+     JOIN libraries ON libraries.id = items.library_id ORDER BY items.title, items.uid LIMIT ?`,
+    JSON.stringify(chunks),
+    MAX_ITEMS,
+  )
+}
