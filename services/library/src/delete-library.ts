@@ -1,0 +1,20 @@
+import type { LibraryContext } from './context.ts'
+import { announce } from './events/announce.ts'
+import { finishLibraryDeletion } from './projection.ts'
+import { markLibraryDeleted } from './store/libraries.ts'
+
+/**
+ * Deletes a library and all that only it reaches. Once its row is marked it will go, also when this process dies
+ * or the graph is away. Idempotent; a deletion that is under way is finished.
+ */
+export async function deleteLibrary(context: LibraryContext, uid: string): Promise<void> {
+  const { sql, clock, relay } = context
+  await sql.transaction(async (tx) => {
+    const library = await markLibraryDeleted(tx, uid, clock().toISOString())
+    if (!library) return
+    const { workspace_id } = library
+    await announce(tx, context, 'library.deleted.v1', { library_uid: uid, workspace_id })
+  })
+  relay.wake()
+  await finishLibraryDeletion(context, uid)
+}

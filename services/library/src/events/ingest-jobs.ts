@@ -1,0 +1,17 @@
+import { Job } from '@mnemosyne/contracts'
+import { type Handle, readEvent, type Sql, type Subscription } from '@mnemosyne/platform'
+import { recordJob } from '../store/items.ts'
+import type { LibraryTables } from '../store/tables.ts'
+
+/** What the library service hears of ingest: the record of items follows the jobs. */
+export function ingestJobs(sql: Sql<LibraryTables>): Subscription {
+  const handle: Handle = async (message) => {
+    const { data: job } = readEvent(message, Job)
+    await recordJob(sql, job)
+  }
+  return {
+    queue: 'library.ingest-events',
+    topics: ['ingest.job.accepted.v1', 'ingest.job.completed.v1', 'ingest.job.failed.v1'],
+    handle,
+  }
+}

@@ -1,0 +1,41 @@
+import { listAnswer } from '@mnemosyne/contracts'
+import { assertMayCurate } from '../access.ts'
+import type { LibraryContext } from '../context.ts'
+import { NotFoundError } from '../errors.ts'
+import { ensureCollectionProjected } from '../projection.ts'
+import { insertCollection } from '../store/collections.ts'
+import { liveLibrary } from '../store/libraries.ts'
+import type { LibraryImplementer } from './implementer.ts'
+import { readable } from './scope.ts'
+
+export function collectionRoutes(os: LibraryImplementer, deps: LibraryContext) {
+  const { sql, graph, clock, ids } = deps
+  return {
+    list: os.collections.list.handler(async ({ input, context }) => {
+      const { library_uid, ...page } = input
+      const { collections, total } = await graph.listCollections(
+        readable(context.principal, { library_uid }),
+        page,
+      )
+      return listAnswer(
+        collections.map(({ updated_at: _, item_count: __, ...collection }) => collection),
+        total,
+      )
+    }),
+
+    create: os.collections.create.handler(async ({ input, context }) => {
+      const now = clock().toISOString()
+      const collection = { ...input, uid: ids(), created_at: now, updated_at: now }
+      const library = await liveLibrary(sql.read, input.library_uid)
+      if (!library) throw new NotFoundError('Library')
+      assertMayCurate(context.principal, library)
+      await sql.transaction(async (tx) => {
+        if (!(await liveLibrary(tx, library.uid))) throw new NotFoundError('Library')
+        await insertCollection(tx, collection)
+      })
+      await ensureCollectionProjected(deps, library, collection)
+      const { updated_at: _, ...answer } = collection
+      return { ...answer, library_name: library.name }
+    }),
+  }
+}

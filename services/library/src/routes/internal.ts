@@ -1,0 +1,65 @@
+import type { Principal } from '@mnemosyne/contracts'
+import { FieldError } from '@mnemosyne/platform'
+import { callerOf, mayIngest } from '../access.ts'
+import type { LibraryContext } from '../context.ts'
+import { NotFoundError } from '../errors.ts'
+import { ensureCollectionProjected } from '../projection.ts'
+import { defaultCollectionUid, findCollection, insertCollection } from '../store/collections.ts'
+import { globalLibraryUids, liveLibrary } from '../store/libraries.ts'
+import type { CollectionRow, LibraryRow } from '../store/tables.ts'
+import type { LibraryImplementer } from './implementer.ts'
+import { ownWorkspace } from './workspaces.ts'
+
+export function internalRoutes(os: LibraryImplementer, deps: LibraryContext) {
+  return {
+    globalLibraries: os.internal.globalLibraries.handler(() => globalLibraryUids(deps.sql.read)),
+
+    ingestTarget: os.internal.ingestTarget.handler(async ({ input, context }) => {
+      const library = await targetLibrary(deps, input, context.principal)
+      const collection =
+        input.collection_uid === undefined
+          ? await defaultCollection(deps, library)
+          : await findCollection(deps.sql.read, library.uid, input.collection_uid)
+      if (!collection) throw new NotFoundError('Collection')
+      await ensureCollectionProjected(deps, library, collection)
+      return { library_uid: library.uid, collection_uid: collection.uid }
+    }),
+  }
+}
+
+async function targetLibrary(
+  deps: LibraryContext,
+  { workspace_id, library_uid }: { workspace_id?: string; library_uid?: string },
+  principal: Principal,
+): Promise<LibraryRow> {
+  const { username } = callerOf(principal)
+  if (workspace_id !== undefined && library_uid === undefined)
+    return ownWorkspace(deps, workspace_id, username)
+  if (workspace_id !== undefined || library_uid === undefined)
+    throw new FieldError('library_uid', 'Give one of workspace_id and library_uid.')
+  const library = await liveLibrary(deps.sql.read, library_uid)
+  if (!library || !mayIngest(principal, library)) throw new NotFoundError('Library')
+  return library
+}
+
+/** Made at the first ingest that names none. */
+async function defaultCollection(deps: LibraryContext, library: LibraryRow): Promise<CollectionRow> {
+  const { sql, clock } = deps
+  const uid = defaultCollectionUid(library.uid)
+  const existing = await findCollection(sql.read, library.uid, uid)
+  if (existing) return existing
+  const now = clock().toISOString()
+  const collection: CollectionRow = {
+    uid,
+    library_uid: library.uid,
+    name: 'Default',
+    description: '',
+    created_at: now,
+    updated_at: now,
+  }
+  await sql.transaction(async (tx) => {
+    if (!(await liveLibrary(tx, library.uid))) throw new NotFoundError('Library')
+    await insertCollection(tx, collection)
+  })
+  return collection
+}
