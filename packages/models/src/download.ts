@@ -1,9 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { sha256OfFile } from './model-folder.ts'
 
 export interface Download {
@@ -94,17 +91,20 @@ async function receive(options: Download, part: string, offset: number): Promise
       throw new DownloadFailed('sent another part of the file than was asked for')
     }
     let received = resumed ? offset : 0
-    const watch = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        clearTimeout(timer)
-        timer = stop(stallTimeout, 'sent nothing')
-        received += chunk.length
-        if (received > bytes) return done(new WrongContent('sent more than the pinned file holds'))
-        onProgress?.(received)
-        done(null, chunk)
-      },
-    })
-    await pipeline(response.body, watch, createWriteStream(part, { flags: resumed ? 'a' : 'w' }))
+    const watch = () => {
+      clearTimeout(timer)
+      timer = stop(stallTimeout, 'sent nothing')
+    }
+    watch()
+    // Not a pipeline: that would throw away what waits to be written when the connection breaks.
+    await using file = await open(part, resumed ? 'a' : 'w')
+    for await (const bytesRead of response.body) {
+      watch()
+      received += bytesRead.length
+      if (received > bytes) throw new WrongContent('sent more than the pinned file holds')
+      await file.writeFile(bytesRead)
+      onProgress?.(received)
+    }
   } finally {
     clearTimeout(timer)
   }

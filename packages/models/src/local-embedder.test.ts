@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -73,7 +73,7 @@ describe.skipIf(!dir)('local embedder', () => {
     expect(a).not.toEqual(b)
   })
 
-  it('counts as the tokenizer for other threads does', async () => {
+  it('counts as the synchronous tokenizer does', async () => {
     await using embedder = await open(dir, 1)
     const texts = ['', 'unbelievably long-winded', 'a\0b 漢字', 'x '.repeat(2_000)]
     const tokenizer = openTokenizer(dir!)
@@ -118,6 +118,28 @@ describe.skipIf(!dir)('local embedder', () => {
         { timeout: 20_000 },
       )
       .toBe(1)
+  })
+
+  it('leaves no process behind when its own is killed', async () => {
+    const code = `
+      const { subscribe } = await import('node:diagnostics_channel')
+      const { openLocalEmbedder } = await import(${JSON.stringify(new URL('./local-embedder.ts', import.meta.url).href)})
+      subscribe('child_process', ({ process }) => console.log(process.pid))
+      const none = () => {}
+      const metrics = { counter: () => none, gauge: () => none, histogram: () => none }
+      const log = { info: none, error: none }
+      const embedder = await openLocalEmbedder({ modelDir: ${JSON.stringify(dir)}, processes: 2, log, metrics })
+      embedder.embedPassages(Array(1000).fill('long '.repeat(500)))
+      await embedder.ping()
+      process.kill(process.pid, 'SIGKILL')`
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let output = ''
+    for await (const chunk of parent.stdout) output += chunk
+    const pids = output.trim().split('\n').map(Number)
+    expect(pids).toHaveLength(2)
+    await expect.poll(() => pids.filter(isRunning), { timeout: 10_000 }).toEqual([])
   })
 
   it('measures calls, cache and queue', async () => {
@@ -179,3 +201,11 @@ describe('a folder without a usable model', () => {
     await expect(open(join(scratch, 'nowhere'), 1)).rejects.toMatchObject({ code: 'model_unusable' })
   })
 })
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
