@@ -1,0 +1,93 @@
+import type { Delegations, Principal, Resolution, Surface } from '@mnemosyne/contracts'
+import { DomainError } from '@mnemosyne/platform'
+import { type AuthContext, globalLibraries } from './context.ts'
+import { classify, refused, UNKNOWN_TOKEN } from './credential.ts'
+import { membershipsOf } from './memberships.ts'
+import { mcpScope, restScope } from './scope.ts'
+import { userByName } from './users.ts'
+
+export interface ResolveRequest {
+  authorization: string
+  surface: Surface
+  delegations: Delegations
+  signal?: AbortSignal
+  /** Told of every use of a token; must not wait. */
+  used: (token: { id: string; lastUsedAt: string | null }) => void
+}
+
+/**
+ * Who presents a credential and what they may see, read anew each time: a revocation acts on the next
+ * request. Throws DomainError LIBRARY_UNAVAILABLE when a dependency is down.
+ */
+export async function resolve(context: AuthContext, request: ResolveRequest): Promise<Resolution> {
+  const { authorization, surface, delegations, signal } = request
+  const credential = classify(authorization, surface)
+  if ('outcome' in credential) return credential
+  const found = await tokenByHash(context, credential.hash)
+  if (!found) return UNKNOWN_TOKEN
+  if (found.token_active !== 1) return refused('inactive_token', 'Token has been deactivated.')
+  if (found.expires_at !== null && found.expires_at <= context.clock().toISOString()) {
+    return refused('expired', 'Token has expired.')
+  }
+  if (found.user_active !== 1) return refused('user_disabled', 'User account is disabled.')
+  const [memberships, global] = await Promise.all([
+    membershipsOf(context, found.user_id),
+    globalLibraries(context, delegations, signal),
+  ])
+  request.used({ id: found.token_id, lastUsedAt: found.last_used_at })
+  const principal: Principal = {
+    kind: 'user_token',
+    surface,
+    user: { id: found.user_id, username: found.username, is_staff: found.is_staff === 1 },
+    team_id: null,
+    token_id: found.token_id,
+    allowed_tools: JSON.parse(found.allowed_tools),
+    ...(surface === 'rest'
+      ? restScope(memberships, global)
+      : mcpScope(JSON.parse(found.allowed_libraries), memberships, global)),
+  }
+  return { outcome: 'resolved', principal }
+}
+
+/** A user as they are on REST, for a caller whom the operating system vouches for. */
+export async function localPrincipal(
+  context: AuthContext,
+  username: string,
+  delegations: Delegations,
+): Promise<Principal> {
+  const user = await userByName(context, username)
+  if (user.is_active !== 1) throw new DomainError('USER_DISABLED', `The account "${username}" is disabled.`)
+  const [memberships, global] = await Promise.all([
+    membershipsOf(context, user.id),
+    globalLibraries(context, delegations),
+  ])
+  return {
+    kind: 'local',
+    surface: 'rest',
+    user: { id: user.id, username: user.username, is_staff: user.is_staff === 1 },
+    team_id: null,
+    token_id: null,
+    allowed_tools: [],
+    ...restScope(memberships, global),
+  }
+}
+
+function tokenByHash({ sql }: Pick<AuthContext, 'sql'>, hash: string) {
+  return sql.read
+    .selectFrom('user_token')
+    .innerJoin('user', 'user.id', 'user_token.user_id')
+    .select([
+      'user_token.id as token_id',
+      'user_token.is_active as token_active',
+      'user_token.expires_at',
+      'user_token.last_used_at',
+      'user_token.allowed_tools',
+      'user_token.allowed_libraries',
+      'user.id as user_id',
+      'user.username',
+      'user.is_active as user_active',
+      'user.is_staff',
+    ])
+    .where('user_token.token_hash', '=', hash)
+    .executeTakeFirst()
+}

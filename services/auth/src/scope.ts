@@ -1,0 +1,37 @@
+import type { MembershipRole } from '@mnemosyne/contracts'
+
+export interface Membership {
+  library_uid: string
+  role: MembershipRole
+}
+
+/** In `allowed_libraries`: every library that the user is a member of, and the global ones, live. */
+export const ALL_LIBRARIES = '*'
+
+/** On REST a token acts as its user: all that they read, and all that they may ingest into. Sorted. */
+export function restScope(memberships: readonly Membership[], global: readonly string[]) {
+  const writable = memberships.filter(({ role }) => role !== 'reader')
+  return {
+    resolved_libraries: union(memberships, global),
+    writable_libraries: union(writable, global),
+  }
+}
+
+/** On MCP a token sees what it allows of what its user still reads, in the token's order. */
+export function mcpScope(
+  allowed: readonly string[],
+  memberships: readonly Membership[],
+  global: readonly string[],
+) {
+  const readable = union(memberships, global)
+  if (allowed.includes(ALL_LIBRARIES)) return { resolved_libraries: readable, writable_libraries: [] }
+  const known = new Set(readable)
+  return {
+    resolved_libraries: [...new Set(allowed)].filter((uid) => known.has(uid)),
+    writable_libraries: [],
+  }
+}
+
+function union(memberships: readonly Membership[], global: readonly string[]): string[] {
+  return [...new Set([...memberships.map(({ library_uid }) => library_uid), ...global])].sort()
+}

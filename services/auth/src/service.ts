@@ -1,0 +1,91 @@
+import { EVENTS } from '@mnemosyne/contracts'
+import {
+  type Bus,
+  type Check,
+  type Clock,
+  type Logger,
+  type Metrics,
+  type Readiness,
+  readEvent,
+  type Service,
+  type Sql,
+  serviceApp,
+  startRelay,
+  type Verifier,
+} from '@mnemosyne/platform'
+import { type AuthAdmin, createAdmin } from './admin.ts'
+import type { AuthContext, LibraryClient } from './context.ts'
+import { createLastUsed } from './last-used.ts'
+import { forgetLibrary } from './memberships.ts'
+import { createRouter, errorStatus } from './router.ts'
+import { type AuthTables, authMigrations } from './schema.ts'
+
+export interface AuthDeps {
+  /** Opened for the schema `auth`; whoever opened it closes it after `stop()`. */
+  sql: Sql<AuthTables>
+  bus: Bus
+  library: LibraryClient
+  /** Verifies assertions for the audience `auth`. */
+  verify: Verifier
+  clock: Clock
+  /** Makes a uuid. */
+  ids: () => string
+  log: Logger
+  metrics: Metrics
+}
+
+/** Migrates the schema, then serves users, tokens and the resolution of credentials. */
+export async function startAuth(deps: AuthDeps): Promise<Service & { admin: AuthAdmin }> {
+  const { sql, bus, library, clock, ids, log, metrics } = deps
+  await sql.migrate(authMigrations)
+  const lastUsed = createLastUsed({ sql, clock, log })
+  // Subscribed before the relay starts: an event that nobody hears yet would be gone.
+  const wakeable = { wake: () => {} }
+  const context: AuthContext = { sql, library, relay: { wake: () => wakeable.wake() }, clock, ids, log }
+  const events = await bus.subscribe({
+    queue: 'auth.library-events',
+    topics: ['library.deleted.v1'],
+    async handle(message) {
+      const { id, data } = readEvent(message, EVENTS['library.deleted.v1'])
+      await forgetLibrary(context, { actor: 'service', requestId: id }, data.library_uid)
+    },
+  })
+  const relay = startRelay({ sql, bus, clock, log, metrics })
+  wakeable.wake = () => relay.wake()
+  const readiness = () => readinessOf(sql, bus)
+  const fetch = serviceApp({
+    name: 'auth',
+    log,
+    metrics,
+    readiness,
+    verify: deps.verify,
+    router: createRouter(context, lastUsed),
+    errorStatus,
+  })
+  return {
+    name: 'auth',
+    fetch,
+    readiness,
+    admin: createAdmin(context),
+    async stop() {
+      await events.close()
+      await relay.stop()
+      await lastUsed.stop()
+    },
+  }
+}
+
+/** Without its database auth does nothing; without the bus its events wait in the outbox. */
+async function readinessOf(sql: AuthDeps['sql'], bus: Bus): Promise<Readiness> {
+  const database: Check = await sql.ping().then(
+    () => ({ status: 'ok' as const }),
+    (error: Error) => ({ status: 'error' as const, detail: error.message }),
+  )
+  const busUp = bus.state() === 'up'
+  const checks: Record<string, Check> = {
+    sql: database,
+    bus: busUp ? { status: 'ok' } : { status: 'degraded', detail: 'The bus is down; events wait.' },
+  }
+  if (database.status === 'error') return { status: 'down', checks }
+  return { status: busUp ? 'ready' : 'degraded', checks }
+}

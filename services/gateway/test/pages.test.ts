@@ -1,0 +1,82 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type ApiDocument, openApiDocument } from '../src/openapi.ts'
+import { routeOf } from '../src/routes.ts'
+import { openWorld, type World } from './harness.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await openWorld()
+})
+
+describe.each(['/', '/api/docs/'])('the page %s', (path) => {
+  test('has nothing inline and nothing from elsewhere', async () => {
+    const answer = await world.call(path)
+    const html = await answer.text()
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(answer.headers.get('content-security-policy')).toMatch(
+      /default-src 'none'; script-src 'self'; style-src 'self'/,
+    )
+    expect(answer.headers.get('content-security-policy')).not.toContain('unsafe')
+    expect(html).not.toMatch(/<style|\sstyle=|\son\w+=|https?:/)
+    expect(html.match(/<script[^>]*>/g)!.every((tag) => tag.includes(' src="/static/'))).toBe(true)
+  })
+
+  test('links only to what is there', async () => {
+    const html = await (await world.call(path)).text()
+    for (const [, link] of html.matchAll(/(?:href|src)="(\/[^"]*)"/g)) {
+      expect([link, (await world.call(link!)).status]).toEqual([link, 200])
+    }
+  })
+
+  test('is not sent again when the browser has it', async () => {
+    const etag = (await world.call(path)).headers.get('etag')!
+    expect((await world.call(path, { headers: { 'if-none-match': etag } })).status).toBe(304)
+  })
+})
+
+describe('the schema', () => {
+  let document: ApiDocument
+  beforeAll(async () => {
+    document = await openApiDocument()
+  })
+
+  test('is served as JSON', async () => {
+    const answer = await world.call('/api/schema/')
+    expect(answer.headers.get('content-type')).toBe('application/json')
+    expect(await answer.json()).toEqual(JSON.parse(JSON.stringify(document)))
+    expect(document.openapi).toMatch(/^3\.1\./)
+  })
+
+  test('describes only paths that are routed, and no internal one', () => {
+    const paths = Object.keys(document.paths)
+    expect(paths.length).toBeGreaterThan(15)
+    for (const path of paths) expect([path, routeOf(path)?.target]).toEqual([path, expect.any(String)])
+  })
+
+  test('asks for a bearer and says what a refusal looks like, on every operation', () => {
+    expect(document).toMatchObject({ security: [{ bearer: [] }] })
+    for (const item of Object.values(document.paths)) {
+      for (const operation of Object.values(item))
+        expect(operation.responses).toMatchObject({ 401: {}, 503: {} })
+    }
+    expect(JSON.stringify(document)).toContain('"WWW-Authenticate"')
+  })
+
+  test('has the upload, with its file', () => {
+    expect(document.paths['/library/api/items/upload/']?.post?.requestBody).toMatchObject({
+      content: {
+        'multipart/form-data': { schema: { properties: { file: { format: 'binary' }, library_uid: {} } } },
+      },
+    })
+  })
+
+  test('refers to nothing that is not there', () => {
+    const root = JSON.parse(JSON.stringify(document))
+    for (const [, reference] of JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
+      expect([reference, reference!.split('/').reduce((at, key) => at?.[key], root)]).toEqual([
+        reference,
+        expect.anything(),
+      ])
+    }
+  })
+})
