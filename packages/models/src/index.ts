@@ -1,4 +1,10 @@
-export { type FindModelOptions, findModel, type ModelSearch, modelCacheDir } from './find-model.ts'
+export {
+  type FindModelOptions,
+  findModel,
+  type ModelProgress,
+  type ModelSearch,
+  modelCacheDir,
+} from './find-model.ts'
 export { type LocalEmbedderOptions, openLocalEmbedder } from './local-embedder.ts'
 export {
   type Embedder,

@@ -1,6 +1,6 @@
 /** The entry of a process that runs the model; its argument is the `ModelFolder` as JSON. */
 import { setImmediate } from 'node:timers/promises'
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import type { Tensor as TensorType } from 'onnxruntime-node'
 import type { ModelFolder } from './model-folder.ts'
 import { loadTokenizer } from './tokenizer.ts'
 
@@ -17,6 +17,8 @@ export type Reply =
 const KNOWN_INPUTS = ['input_ids', 'attention_mask', 'token_type_ids']
 
 async function openModel(folder: ModelFolder) {
+  // Imported here, so that a platform without the native runtime is told like any other fault.
+  const { InferenceSession, Tensor } = await import('onnxruntime-node')
   const tokenizer = loadTokenizer(folder.tokenizer)
   // One intra-op thread a session: two sessions of one thread do 1.5 times the work of one session of two.
   const session = await InferenceSession.create(folder.weights, {
@@ -34,7 +36,7 @@ async function openModel(folder: ModelFolder) {
   async function embed(text: string): Promise<Float32Array> {
     const ids = tokenizer.encode(text, folder.maxTokens)
     const shape = [1, ids.length]
-    const inputs: Record<string, Tensor> = {
+    const inputs: Record<string, TensorType> = {
       input_ids: new Tensor('int64', BigInt64Array.from(ids, BigInt), shape),
       attention_mask: new Tensor('int64', new BigInt64Array(ids.length).fill(1n), shape),
       token_type_ids: new Tensor('int64', new BigInt64Array(ids.length), shape),
@@ -65,7 +67,8 @@ function normalise(vector: Float32Array): Float32Array {
 }
 
 async function serve(): Promise<void> {
-  const reply = (message: Reply) => process.send!(message)
+  // Nobody is there to hear of a reply that cannot be sent; `disconnect` follows.
+  const reply = (message: Reply) => process.send?.(message, () => {})
   // Whoever started this process decides when it ends: a Ctrl-C in a terminal reaches the whole group.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
   process.on('disconnect', () => process.exit())
