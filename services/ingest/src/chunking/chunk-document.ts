@@ -13,7 +13,7 @@ const HARD_MAX_TOKENS = 500
 const PATH_SHARE = 0.25
 
 /**
- * Cuts a document into chunks by its structure (see docs/chunking.md beside this file's folder for the rules).
+ * Cuts a document into chunks by its structure (README.md in this folder has the rules).
  * Every character of the rendered text but white space is in the body of a chunk, or is a heading in the path of
  * one. Time grows linearly with the text.
  */
@@ -41,7 +41,7 @@ export function chunkDocument(
   )
   const paths = new Paths(make, max * PATH_SHARE)
   const drafts = mergeSmall(new Packer(make, paths, sizes).pack(units), strategy, sizes, paths)
-  const writer = new ChunkWriter(itemUid, rendered.text, countTokens, paths, make, max)
+  const writer = new ChunkWriter(itemUid, rendered.text, countTokens, paths, max)
   for (const draft of drafts) writer.write(draft.units, draft.section)
   return writer.chunks
 }
@@ -151,7 +151,8 @@ class Packer {
     if ((isEmpty || (unit.whole && this.#tokens < min)) && this.#tokensWith(unit) <= limit) this.#append(unit)
     else if (this.#costAlone(unit) <= limit) {
       const overlap = this.#overlap(unit)
-      if (!isEmpty) this.#close()
+      if (isEmpty) this.#units = this.#units.filter((each) => !each.overlap)
+      else this.#close()
       if (overlap) this.#append(overlap)
       this.#append(unit)
     } else this.#addParts(unit)
@@ -253,22 +254,13 @@ class ChunkWriter {
   readonly #text: string
   readonly #count: CountTokens
   readonly #paths: Paths
-  readonly #make: UnitFactory
   readonly #max: number
 
-  constructor(
-    itemUid: string,
-    text: string,
-    count: CountTokens,
-    paths: Paths,
-    make: UnitFactory,
-    max: number,
-  ) {
+  constructor(itemUid: string, text: string, count: CountTokens, paths: Paths, max: number) {
     this.#itemUid = itemUid
     this.#text = text
     this.#count = count
     this.#paths = paths
-    this.#make = make
     this.#max = max
   }
 

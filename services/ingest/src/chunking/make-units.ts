@@ -110,7 +110,7 @@ function tableUnit(
   const header = headerEnd === undefined ? '' : make.slice({ start: range.start, end: headerEnd })
   const context = contextText([caption ? make.slice(caption) : '', header], make)
   const rows = parts!
-    .filter(({ start, end }) => start < end)
+    .filter((row) => make.slice(row).trim() !== '')
     .map((row, index) =>
       make.text(row, like, { kind: 'block', ...(index >= headerRows && context && { context }) }),
     )

@@ -53,9 +53,9 @@ export function splitWords(text: string, start: number, end: number, longest: nu
     const last = Math.min(match.index + match[0].length, end)
     for (let from = match.index; from < last; ) {
       let to = Math.min(from + longest, last)
-      if (to < last && isHighSurrogate(text.charCodeAt(to - 1))) to -= 1
-      words.push({ start: from, end: Math.max(to, from + 1) })
-      from = Math.max(to, from + 1)
+      if (to < last && isHighSurrogate(text.charCodeAt(to - 1))) to += longest > 1 ? -1 : 1
+      words.push({ start: from, end: to })
+      from = to
     }
     if (last === end) break
   }

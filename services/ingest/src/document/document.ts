@@ -95,8 +95,7 @@ export function renderDocument(document: Pick<StructuredDocument, 'blocks'>): Re
   for (const block of document.blocks) {
     const parts = renderParts(block)
     const texts = parts ?? [renderWhole(block)]
-    const size = texts.reduce((sum, part) => sum + part.length, Math.max(0, texts.length - 1))
-    if (size === 0) {
+    if (texts.every((part) => part.trim() === '')) {
       blockRanges.push({ start: length, end: length })
       partRanges.push(parts && [])
       continue

@@ -1,0 +1,251 @@
+import { conceptKey, titleConceptKey } from '@mnemosyne/graph'
+import type { LibraryType } from '../chunking/chunk.ts'
+import { isDate, isSpeaker } from '../chunking/strategies.ts'
+import { renderDocument, type StructuredDocument } from '../document/document.ts'
+import type { ConceptKind, ExtractedConcept } from './concept.ts'
+import { CALENDAR_WORDS, FUNCTION_WORDS, NAME_CONNECTORS, NEVER_IN_NAMES } from './function-words.ts'
+
+const SAMPLE_CHARACTERS = 100_000
+const MAX_CONCEPTS = 400
+const MAX_WORDS = 6
+const TOKEN = /[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*|[.!?;:,()[\]"“”\n]/gu
+
+const AUTHOR_TYPES: Record<LibraryType, string> = {
+  fiction: 'author',
+  nonfiction: 'author',
+  technical: 'person',
+  music: 'artist',
+  film: 'director',
+  art: 'artist',
+  journal: 'person',
+  business: 'person',
+  finance: 'issuer',
+}
+
+/** Patterns of a library type whose matches are concepts of a known type. */
+const PATTERNS: Partial<Record<LibraryType, [RegExp, string][]>> = {
+  technical: [
+    [/\b(?:[A-Z]{2,}-?\d{2,}|E[A-Z]{4,}|ERR_[A-Z_]{3,}|0x[0-9A-Fa-f]{4,8})\b/g, 'error'],
+    [/(?<=^[$#] )[a-z][\w.-]+(?: [a-z][\w-]+)?/gm, 'command'],
+  ],
+  journal: [[/\b\d{4}-\d{2}-\d{2}\b/g, 'date']],
+  finance: [[/\b(?:FY ?\d{2,4}|[QH][1-4] ?(?:FY ?)?\d{4})\b/g, 'period']],
+}
+
+/**
+ * The terms of a document that may become concepts, most telling first: its title, names by capital letters and
+ * phrases of two or three words that come twice or more (recipe: RAKE-like runs between function words). Looks at
+ * the first 100,000 characters; at most 400.
+ */
+export function extractConcepts(
+  document: Pick<StructuredDocument, 'blocks' | 'title' | 'authors'>,
+  libraryType: LibraryType,
+): ExtractedConcept[] {
+  const found = new Collection()
+  addTitle(found, document)
+  for (const author of document.authors) found.add(author, 'named', AUTHOR_TYPES[libraryType])
+  const prose = sample(document, false)
+  addPatterns(found, sample(document, true), libraryType)
+  if (libraryType === 'journal' || libraryType === 'film') addLines(found, prose, libraryType)
+  const tokens = [...prose.matchAll(TOKEN)].map(([token]) => token)
+  const cases = countCases(tokens)
+  addNames(found, tokens, cases)
+  addPhrases(found, tokens)
+  return found.best(cases)
+}
+
+class Collection {
+  readonly #byKey = new Map<
+    string,
+    { kind: ConceptKind; type: string; names: Map<string, number>; frequency: number }
+  >()
+
+  add(name: string, kind: ConceptKind, type = 'topic', key: string | null = conceptKey(name)): void {
+    if (key === null || key.length < 3 || key.split(' ').length > MAX_WORDS) return
+    const concept = this.#byKey.get(key)
+    if (!concept) {
+      this.#byKey.set(key, { kind, type, names: new Map([[name, 1]]), frequency: 1 })
+      return
+    }
+    // The words of a name are a phrase too; it is counted once.
+    if (kind === 'phrase' && concept.kind !== 'phrase') return
+    concept.frequency += 1
+    if (kind === 'phrase') return
+    if (concept.kind === 'phrase') concept.kind = kind
+    concept.names.set(name, (concept.names.get(name) ?? 0) + 1)
+  }
+
+  best(cases: Cases): ExtractedConcept[] {
+    const concepts: ExtractedConcept[] = []
+    for (const [key, { kind, type, names, frequency }] of this.#byKey) {
+      if (!isTelling(key, kind, type, frequency, cases)) continue
+      const name = [...names].reduce((most, each) => (each[1] > most[1] ? each : most))[0]
+      concepts.push({ key, name, kind, concept_type: type, frequency })
+    }
+    const order: ConceptKind[] = ['title', 'named', 'phrase']
+    concepts.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || b.frequency - a.frequency)
+    return share(concepts)
+  }
+}
+
+/** Names first, but leave a quarter to phrases where there are enough. */
+function share(sorted: ExtractedConcept[]): ExtractedConcept[] {
+  const phrases = sorted.filter(({ kind }) => kind === 'phrase')
+  const others = sorted.filter(({ kind }) => kind !== 'phrase')
+  const kept = others.slice(0, Math.max(MAX_CONCEPTS * 0.75, MAX_CONCEPTS - phrases.length))
+  return [...kept, ...phrases.slice(0, MAX_CONCEPTS - kept.length)]
+}
+
+function isTelling(key: string, kind: ConceptKind, type: string, frequency: number, cases: Cases): boolean {
+  const words = key.split(' ')
+  if (kind === 'phrase' && frequency < 2) return false
+  if (type !== 'topic') return true
+  if (words.every((word) => FUNCTION_WORDS.has(word) || CALENDAR_WORDS.has(word) || /^\d+$/.test(word)))
+    return false
+  if (words.length > 1) return true
+  const { upper = 0, lower = 0 } = cases.get(key) ?? {}
+  if (kind === 'title') return !(lower > upper && lower > 3)
+  return upper > lower
+}
+
+function addTitle(found: Collection, { title }: Pick<StructuredDocument, 'title'>): void {
+  if (!title) return
+  const name = title.replace(/\s*\([^)]*\)/g, '').trim()
+  found.add(name, 'title', 'topic', titleConceptKey(title))
+}
+
+function sample({ blocks }: Pick<StructuredDocument, 'blocks'>, withCode: boolean): string {
+  const parts: typeof blocks = []
+  let length = 0
+  for (const block of blocks) {
+    if (length >= SAMPLE_CHARACTERS) break
+    if (block.type === 'image' || (block.type === 'code' && !withCode)) continue
+    parts.push(block)
+    length += roughLength(block)
+  }
+  return renderDocument({ blocks: parts }).text.slice(0, SAMPLE_CHARACTERS)
+}
+
+function roughLength(block: StructuredDocument['blocks'][number]): number {
+  if ('text' in block) return block.text.length
+  if (block.type === 'list') return block.items.reduce((sum, item) => sum + item.text.length, 0)
+  return block.type === 'table' ? block.rows.reduce((sum, row) => sum + row.join('').length, 0) : 0
+}
+
+function addPatterns(found: Collection, text: string, libraryType: LibraryType): void {
+  for (const [pattern, type] of PATTERNS[libraryType] ?? []) {
+    for (const [match] of text.matchAll(pattern)) found.add(match, 'named', type)
+  }
+}
+
+/** Lines that are a concept as a whole: the dates of a journal, the speakers of a film. */
+function addLines(found: Collection, text: string, libraryType: 'journal' | 'film'): void {
+  for (const line of text.split('\n')) {
+    if (line.length > 60) continue
+    if (libraryType === 'journal' && isDate(line)) found.add(line, 'named', 'date')
+    if (libraryType === 'film' && isSpeaker(line))
+      found.add(line.replace(/\s*\(.*$/, ''), 'named', 'character')
+  }
+}
+
+/** How often a word stands in either case in mid-sentence. */
+type Cases = Map<string, { upper: number; lower: number }>
+
+function countCases(tokens: string[]): Cases {
+  const cases: Cases = new Map()
+  let start = true
+  for (const token of tokens) {
+    if (!isWord(token)) {
+      start ||= endsSentence(token)
+      continue
+    }
+    if (!start) {
+      const key = token.toLowerCase()
+      const count = cases.get(key) ?? { upper: 0, lower: 0 }
+      if (isCapital(token)) count.upper += 1
+      else count.lower += 1
+      cases.set(key, count)
+    }
+    start = false
+  }
+  return cases
+}
+
+/**
+ * Runs of capitalised words, with small connectors and short numbers inside. The first word of a sentence counts
+ * if it is usually a capital in mid-sentence or another capital follows.
+ */
+function addNames(found: Collection, tokens: string[], cases: Cases): void {
+  let start = true
+  for (let index = 0; index < tokens.length; ) {
+    const token = tokens[index]!
+    if (!isWord(token)) {
+      start ||= endsSentence(token)
+      index += 1
+      continue
+    }
+    const named =
+      isCapital(token) &&
+      !NEVER_IN_NAMES.has(token.toLowerCase()) &&
+      (!start || startsName(tokens, index, cases))
+    start = false
+    if (!named) {
+      index += 1
+      continue
+    }
+    const end = nameEnd(tokens, index)
+    const name = tokens
+      .slice(index, end)
+      .join(' ')
+      .replace(/['’]s$/, '')
+    found.add(name, 'named')
+    index = end
+  }
+}
+
+function startsName(tokens: string[], index: number, cases: Cases): boolean {
+  const { upper = 0, lower = 0 } = cases.get(tokens[index]!.toLowerCase()) ?? {}
+  return upper > lower || isCapital(tokens[index + 1] ?? '')
+}
+
+function nameEnd(tokens: string[], start: number): number {
+  let end = start + 1
+  for (let index = start + 1; index < tokens.length && isWord(tokens[index]!); index += 1) {
+    const token = tokens[index]!
+    if (isCapital(token) || /^\d{1,4}$/.test(token)) end = index + 1
+    else if (!NAME_CONNECTORS.has(token) || index - end >= 2) break
+  }
+  return end
+}
+
+/** Pairs and triples of words between function words and marks. */
+function addPhrases(found: Collection, tokens: string[]): void {
+  let run: string[] = []
+  const flush = () => {
+    for (const size of [2, 3]) {
+      for (let from = 0; from + size <= run.length; from += 1) {
+        const phrase = run.slice(from, from + size).join(' ')
+        found.add(phrase, 'phrase')
+      }
+    }
+    run = []
+  }
+  for (const token of tokens) {
+    const word = token.toLowerCase()
+    if (!isWord(token) || FUNCTION_WORDS.has(word) || /^\d+$/.test(word)) flush()
+    else run.push(word)
+  }
+  flush()
+}
+
+function isWord(token: string): boolean {
+  return /[\p{L}\p{N}]/u.test(token[0] ?? '')
+}
+
+function isCapital(token: string): boolean {
+  return /^\p{Lu}/u.test(token)
+}
+
+function endsSentence(mark: string): boolean {
+  return '.!?\n:"“”'.includes(mark)
+}
