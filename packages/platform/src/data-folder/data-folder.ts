@@ -1,4 +1,8 @@
-import type { Clock } from '../clock.ts'
+import { constants } from 'node:fs'
+import { access, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { type Clock, systemClock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 
 export interface DataFolder {
@@ -51,10 +55,140 @@ export class DataFolderError extends DomainError {
   }
 }
 
+const FORMAT = 'format.json'
+const LOCK = 'lock.db'
+const OWNER = 'lock.pid'
+
 /**
  * Creates the folder (mode 0700) or finds it, and owns it until closed or until the process ends in whatever
  * way. Throws `DataFolderInUseError`, `NewerDataFolderError`, `DataFolderError`.
  */
 export async function openDataFolder(dir: string, options: DataFolderOptions): Promise<DataFolder> {
-  throw new Error('not implemented')
+  const absolute = resolve(dir)
+  try {
+    await mkdir(absolute, { recursive: true, mode: 0o700 })
+    await access(absolute, constants.R_OK | constants.W_OK | constants.X_OK)
+    const lock = await takeLock(absolute)
+    try {
+      await checkFormat(absolute, options)
+      await writeFile(join(absolute, OWNER), `${process.pid}\n`, { mode: 0o600 })
+    } catch (error) {
+      lock.close()
+      throw error
+    }
+    return new OwnedFolder(absolute, lock)
+  } catch (error) {
+    throw error instanceof DomainError
+      ? error
+      : new DataFolderError(complaint(absolute, error), { cause: error })
+  }
+}
+
+class OwnedFolder implements DataFolder {
+  readonly dir: string
+  readonly #lock: DatabaseSync
+
+  constructor(dir: string, lock: DatabaseSync) {
+    this.dir = dir
+    this.#lock = lock
+  }
+
+  path(...names: string[]): string {
+    return join(this.dir, ...names)
+  }
+
+  async close(): Promise<void> {
+    if (this.#lock.isOpen) this.#lock.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/**
+ * An exclusive transaction that is never committed. SQLite holds it by locks of the operating system, which the
+ * kernel drops with the process, so that nothing stale can be left by SIGKILL; Node itself has no such lock.
+ */
+async function takeLock(dir: string): Promise<DatabaseSync> {
+  const file = join(dir, LOCK)
+  // Created here for its mode.
+  await (await open(file, 'a', 0o600)).close()
+  const lock = new DatabaseSync(file, { timeout: 0 })
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+    return lock
+  } catch (error) {
+    lock.close()
+    const BUSY = 5
+    if (!(error instanceof Error && 'errcode' in error && error.errcode === BUSY)) throw error
+    throw new DataFolderInUseError(dir, await ownerOf(dir))
+  }
+}
+
+async function ownerOf(dir: string): Promise<number | undefined> {
+  const text = await readFile(join(dir, OWNER), 'utf8').catch(() => '')
+  return Number.parseInt(text, 10) || undefined
+}
+
+async function checkFormat(
+  dir: string,
+  { formatVersion, clock = systemClock }: DataFolderOptions,
+): Promise<void> {
+  const file = join(dir, FORMAT)
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) {
+    await writeDurably(
+      file,
+      `${JSON.stringify({ format: formatVersion, created_at: clock().toISOString() })}\n`,
+    )
+    return
+  }
+  const found = formatOf(text)
+  if (found === undefined) {
+    throw new DataFolderError(
+      `${file} is damaged, so it is not known whether this is a data folder. Restore it from a backup, ` +
+        'or choose another folder with --data-dir.',
+    )
+  }
+  if (found > formatVersion) throw new NewerDataFolderError(dir, found, formatVersion)
+}
+
+function formatOf(text: string): number | undefined {
+  try {
+    const { format } = JSON.parse(text) as { format?: unknown }
+    return Number.isSafeInteger(format) ? (format as number) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const temporary = `${file}.new`
+  await writeFile(temporary, text, { mode: 0o600, flush: true })
+  await rename(temporary, file)
+}
+
+function complaint(dir: string, error: unknown): string {
+  const { code, errcode, message } = error as NodeJS.ErrnoException & { errcode?: number }
+  const SQLITE_FULL = 13
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return `The data folder ${dir} cannot be written to. Give this user the right to, or choose another with --data-dir.`
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return `The data folder ${dir} cannot be made: there is a file of that name on the way.`
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return `No space is left for the data folder ${dir}. Free some space, then start again.`
+    default:
+      if (errcode === SQLITE_FULL)
+        return `No space is left for the data folder ${dir}. Free some space, then start again.`
+      return `The data folder ${dir} cannot be used: ${message}`
+  }
 }

@@ -1,16 +1,22 @@
+import { randomUUID } from 'node:crypto'
 import type { Generated, Transaction } from 'kysely'
 import type { Clock } from '../clock.ts'
 import type { Migration } from '../sql/port.ts'
+import { traceHeaders } from '../telemetry.ts'
 
-interface OutboxRow {
+export interface OutboxRow {
   id: Generated<number>
   message_id: string
   kind: 'event' | 'command'
   destination: string
+  /** JSON. */
   body: string
+  /** JSON. */
   headers: string
   created_at: string
+  /** Not to be sent before. A relay that sends it moves this on, as its lease. */
   due_at: string
+  /** Failed attempts. */
   attempts: number
 }
 
@@ -36,8 +42,20 @@ export interface OutboxMessage {
 /** Include in the service's list of migrations. */
 export const outboxMigration: Migration = {
   name: 'outbox-0001',
-  async up() {
-    throw new Error('not implemented')
+  async up(db, { identity, text }) {
+    await db.schema
+      .createTable('outbox')
+      .addColumn('id', identity)
+      .addColumn('message_id', text, (column) => column.notNull())
+      .addColumn('kind', text, (column) => column.notNull())
+      .addColumn('destination', text, (column) => column.notNull())
+      .addColumn('body', text, (column) => column.notNull())
+      .addColumn('headers', text, (column) => column.notNull())
+      .addColumn('created_at', text, (column) => column.notNull())
+      .addColumn('due_at', text, (column) => column.notNull())
+      .addColumn('attempts', 'integer', (column) => column.notNull())
+      .execute()
+    await db.schema.createIndex('outbox_due').on('outbox').columns(['due_at', 'id']).execute()
   },
 }
 
@@ -50,5 +68,18 @@ export async function writeOutbox<DB extends OutboxTables>(
   message: OutboxMessage,
   clock: Clock,
 ): Promise<void> {
-  throw new Error('not implemented')
+  const now = clock().toISOString()
+  await (tx as unknown as Transaction<OutboxTables>)
+    .insertInto('outbox')
+    .values({
+      message_id: message.id ?? randomUUID(),
+      kind: message.kind,
+      destination: message.destination,
+      body: JSON.stringify(message.body),
+      headers: JSON.stringify(message.headers ?? traceHeaders()),
+      created_at: now,
+      due_at: message.deliverAfter ? new Date(message.deliverAfter).toISOString() : now,
+      attempts: 0,
+    })
+    .execute()
 }
