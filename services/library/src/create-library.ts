@@ -4,8 +4,8 @@ import type { LibraryContext } from './context.ts'
 import { OwnerNotRecordedError } from './errors.ts'
 import { announce } from './events/announce.ts'
 import { libraryTypes } from './library-types.ts'
-import { ensureLibraryProjected, finishLibraryDeletion } from './projection.ts'
-import { doomedLibraries, insertLibrary } from './store/libraries.ts'
+import { ensureLibraryProjected } from './projection.ts'
+import { insertLibrary } from './store/libraries.ts'
 import type { LibraryRow } from './store/tables.ts'
 
 export interface NewLibrary {
@@ -52,11 +52,6 @@ export async function establishLibrary(
   delegations: Delegations,
 ): Promise<void> {
   await recordOwner(context, library, delegations)
-  if (library.workspace_id !== null) {
-    // The graph knows one library for a workspace: one that is being deleted has to be out of the way.
-    const doomed = await doomedLibraries(context.sql.read, { workspace_id: library.workspace_id })
-    for (const uid of doomed) await finishLibraryDeletion(context, uid)
-  }
   await ensureLibraryProjected(context, library)
 }
 

@@ -1,4 +1,4 @@
-import { LibraryGoneError, type Scope } from '@mnemosyne/graph'
+import { LibraryGoneError, type Scope, WorkspaceTakenError } from '@mnemosyne/graph'
 import type { Logger } from '@mnemosyne/platform'
 import type { Stores } from './context.ts'
 import { NotFoundError } from './errors.ts'
@@ -16,12 +16,42 @@ import type { CollectionRow, LibraryRow } from './store/tables.ts'
 const EVERYTHING: Scope = { libraries: 'all' }
 
 /** Writes a library's row into the graph; throws `NotFoundError` when it is deleted meanwhile. */
-export async function projectLibrary({ sql, graph }: Stores, library: LibraryRow): Promise<void> {
-  await graph.putLibrary(libraryNode(library))
+export async function projectLibrary(stores: Stores, library: LibraryRow): Promise<void> {
+  const { sql, graph } = stores
+  try {
+    await putLibrary(stores, library)
+  } catch (cause) {
+    if (cause instanceof LibraryGoneError) throw new NotFoundError('Library', { cause })
+    throw cause
+  }
   if (await liveLibrary(sql.read, library.uid)) return
   // The deletion may have been through the graph before this write.
   await graph.deleteLibrary(library.uid)
   throw new NotFoundError('Library')
+}
+
+async function putLibrary(stores: Stores, library: LibraryRow): Promise<void> {
+  const node = libraryNode(library)
+  try {
+    await stores.graph.putLibrary(node)
+  } catch (error) {
+    if (!(error instanceof WorkspaceTakenError)) throw error
+    await removeLeftovers(stores, library)
+    await stores.graph.putLibrary(node)
+  }
+}
+
+/**
+ * Deletes from the graph what holds the library's workspace id without being its library: one whose deletion
+ * is under way, or that a slower request put there after its deletion.
+ */
+async function removeLeftovers({ sql, graph }: Stores, library: LibraryRow): Promise<void> {
+  if (!(await liveLibrary(sql.read, library.uid))) throw new NotFoundError('Library')
+  const { libraries } = await graph.libraries(EVERYTHING)
+  for (const { uid, workspace_id } of libraries) {
+    if (workspace_id !== library.workspace_id || uid === library.uid) continue
+    if (!(await liveLibrary(sql.read, uid))) await graph.deleteLibrary(uid)
+  }
 }
 
 export async function ensureLibraryProjected(stores: Stores, library: LibraryRow): Promise<void> {

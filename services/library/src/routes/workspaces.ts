@@ -1,4 +1,5 @@
 import { type Delegations, type Workspace, WorkspaceId } from '@mnemosyne/contracts'
+import { WorkspaceTakenError } from '@mnemosyne/graph'
 import { callerOf } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { establishLibrary, type NewLibrary, storeLibrary } from '../create-library.ts'
@@ -60,7 +61,7 @@ async function createWorkspace(deps: LibraryContext, workspace: NewWorkspace, de
     try {
       await establishLibrary(deps, library, delegations)
     } catch (error) {
-      if (error instanceof NotFoundError) continue
+      if (error instanceof NotFoundError || error instanceof WorkspaceTakenError) continue
       throw error
     }
     const body = await workspaceAnswer(deps, library)

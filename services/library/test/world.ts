@@ -1,0 +1,239 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  authInternalContract,
+  createClient,
+  DELEGATION_HEADER,
+  PRINCIPAL_HEADER,
+  type Principal,
+  type Surface,
+} from '@mnemosyne/contracts'
+import { type GraphStore, GraphUnavailableError, openEmbeddedGraph } from '@mnemosyne/graph'
+import {
+  type Bus,
+  type BusMessage,
+  createSigner,
+  createVerifier,
+  DomainError,
+  encodeDelegations,
+  generateAssertionKeys,
+  Metrics,
+  openInProcessBus,
+  type RequestContext,
+  type Service,
+  type Signer,
+  type Sql,
+  serviceApp,
+  systemClock,
+} from '@mnemosyne/platform'
+import { implement } from '@orpc/server'
+import { Registry } from 'prom-client'
+import { startLibrary } from '../src/index.ts'
+import type { LibraryTables } from '../src/store/tables.ts'
+import { log, openLibrarySql } from './stores.ts'
+
+export type Role = 'owner' | 'manager' | 'reader'
+
+/** Someone who calls, with the libraries that auth would resolve for them. */
+export interface Person {
+  username: string
+  staff?: boolean
+}
+
+export interface Answer {
+  status: number
+  text: string
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the service answered
+  body: any
+  headers: Headers
+}
+
+export interface CallOptions {
+  body?: unknown
+  surface?: Surface
+  /** False: without the assertion that the library service presents to auth. */
+  delegate?: boolean
+}
+
+/** A library service on an embedded graph and the bus of the process, with a stand-in for auth. */
+export class World implements AsyncDisposable {
+  readonly dir: string
+  readonly sql: Sql<LibraryTables>
+  readonly graph: GraphStore
+  readonly bus: Bus
+  readonly events: BusMessage[] = []
+  /** `username library_uid` → role */
+  readonly members = new Map<string, Role>()
+  /** Operations of the graph that fail, and how often. */
+  readonly graphFaults = new Map<keyof GraphStore, number>()
+  service!: Service
+  readonly #sign: Signer
+  readonly #start: () => Promise<Service>
+  #authFaults = 0
+
+  private constructor(
+    dir: string,
+    stores: { sql: Sql<LibraryTables>; graph: GraphStore; bus: Bus },
+    sign: Signer,
+    start: (world: World) => Promise<Service>,
+  ) {
+    this.dir = dir
+    this.sql = stores.sql
+    this.graph = stores.graph
+    this.bus = stores.bus
+    this.#sign = sign
+    this.#start = () => start(this)
+  }
+
+  static async open(sqlUrl?: string): Promise<World> {
+    const dir = await mkdtemp(join(tmpdir(), 'mnemosyne-library-'))
+    const metrics = new Metrics(new Registry(), 'library')
+    const keys = await generateAssertionKeys('k1')
+    const verify = await createVerifier('library', keys)
+    const verifyAuth = await createVerifier('auth', keys)
+    const sql = await openLibrarySql(sqlUrl ?? `sqlite:${join(dir, 'library.db')}`)
+    const graph = await openEmbeddedGraph({ file: join(dir, 'graph.db'), log, metrics, clock: systemClock })
+    const bus = openInProcessBus({ log, metrics, clock: systemClock })
+    const world = new World(dir, { sql, graph, bus }, await createSigner('gateway', keys), (self) =>
+      startLibrary({
+        sql,
+        graph: faulty(graph, self.graphFaults),
+        bus,
+        auth: createClient(authInternalContract, { fetch: authStandIn(self, verifyAuth), audience: 'auth' }),
+        verify,
+        clock: systemClock,
+        ids: randomUUID,
+        log,
+        metrics,
+        reconcileDelayMs: 100,
+      }),
+    )
+    await bus.subscribe({
+      queue: 'test.events',
+      topics: ['#'],
+      handle: async (message) => void world.events.push(message),
+    })
+    await world.start()
+    return world
+  }
+
+  async start(): Promise<void> {
+    this.service = await this.#start()
+  }
+
+  failAuthOnce(): void {
+    this.#authFaults += 1
+  }
+
+  /** Whether auth fails this time. */
+  takeAuthFault(): boolean {
+    if (this.#authFaults === 0) return false
+    this.#authFaults -= 1
+    return true
+  }
+
+  async restart(): Promise<void> {
+    await this.service.stop()
+    await this.start()
+  }
+
+  /** A request as the gateway passes it on. */
+  async call(who: Person, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+    const { body, surface = 'rest', delegate = true } = options
+    const principal = await this.principal(who, surface)
+    const response = await this.service.fetch(
+      new Request(`http://library${path}`, {
+        method,
+        headers: {
+          [PRINCIPAL_HEADER]: await this.#sign(principal, 'library'),
+          ...(delegate && {
+            [DELEGATION_HEADER]: encodeDelegations({ auth: await this.#sign(principal, 'auth') }),
+          }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? undefined : JSON.stringify(body),
+      }),
+    )
+    const text = await response.text()
+    return {
+      status: response.status,
+      text,
+      body: text === '' ? undefined : JSON.parse(text),
+      headers: response.headers,
+    }
+  }
+
+  async principal({ username, staff = false }: Person, surface: Surface): Promise<Principal> {
+    const globals = await this.sql.read
+      .selectFrom('library')
+      .select('uid')
+      .where('owner_username', 'is', null)
+      .execute()
+    const mine = [...this.members].flatMap(([key, role]) => {
+      const [member, uid] = key.split(' ') as [string, string]
+      return member === username ? [{ uid, role }] : []
+    })
+    const everybodys = globals.map(({ uid }) => uid)
+    return {
+      kind: 'user_token',
+      surface,
+      user: { id: randomUUID(), username, is_staff: staff },
+      team_id: null,
+      token_id: null,
+      resolved_libraries: [...mine.map(({ uid }) => uid), ...everybodys],
+      writable_libraries: [
+        ...mine.filter(({ role }) => role !== 'reader').map(({ uid }) => uid),
+        ...everybodys,
+      ],
+      allowed_tools: [],
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.service.stop()
+    await this.bus.close()
+    await this.graph.close()
+    await this.sql.close()
+    await rm(this.dir, { recursive: true, force: true })
+  }
+}
+
+/** The real store, of which chosen operations are unavailable for a while. */
+function faulty(graph: GraphStore, faults: Map<keyof GraphStore, number>): GraphStore {
+  return new Proxy(graph, {
+    get(target, name: keyof GraphStore) {
+      const operation = target[name] as (...args: unknown[]) => Promise<unknown>
+      return async (...args: unknown[]) => {
+        const left = faults.get(name) ?? 0
+        if (left > 0) {
+          faults.set(name, left - 1)
+          throw new GraphUnavailableError('the store is away for a test')
+        }
+        return operation.apply(target, args)
+      }
+    },
+  })
+}
+
+function authStandIn(world: World, verify: (assertion: string | null) => Promise<Principal>) {
+  const os = implement(authInternalContract).$context<RequestContext>()
+  return serviceApp({
+    name: 'auth',
+    log,
+    metrics: new Metrics(new Registry(), 'auth'),
+    readiness: async () => ({ status: 'ready', checks: {} }),
+    verify,
+    errorStatus: { DOWN: 503, NOT_YOU: 404 },
+    router: os.router({
+      resolve: os.resolve.handler(() => ({ outcome: 'refused', reason: 'missing', detail: '' })),
+      putOwner: os.putOwner.handler(({ input, context }) => {
+        if (world.takeAuthFault()) throw new DomainError('DOWN', 'The database of auth is away.')
+        if (context.principal.user?.username !== input.username)
+          throw new DomainError('NOT_YOU', 'Not yours.')
+        world.members.set(`${input.username} ${input.library_uid}`, 'owner')
+      }),
+    }),
+  })
+}
