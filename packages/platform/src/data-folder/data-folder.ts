@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { access, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type Clock, systemClock } from '../clock.ts'
@@ -70,8 +70,8 @@ export async function openDataFolder(dir: string, options: DataFolderOptions): P
     await access(absolute, constants.R_OK | constants.W_OK | constants.X_OK)
     const lock = await takeLock(absolute)
     try {
-      await checkFormat(absolute, options)
       await writeFile(join(absolute, OWNER), `${process.pid}\n`, { mode: 0o600 })
+      await checkFormat(absolute, options)
     } catch (error) {
       lock.close()
       throw error
@@ -109,12 +109,10 @@ class OwnedFolder implements DataFolder {
 /**
  * An exclusive transaction that is never committed. SQLite holds it by locks of the operating system, which the
  * kernel drops with the process, so that nothing stale can be left by SIGKILL; Node itself has no such lock.
+ * The kernel drops them as well when this process closes any other handle on the file: never open it elsewhere.
  */
 async function takeLock(dir: string): Promise<DatabaseSync> {
-  const file = join(dir, LOCK)
-  // Created here for its mode.
-  await (await open(file, 'a', 0o600)).close()
-  const lock = new DatabaseSync(file, { timeout: 0 })
+  const lock = new DatabaseSync(join(dir, LOCK), { timeout: 0 })
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
     return lock
@@ -174,8 +172,9 @@ async function writeDurably(file: string, text: string): Promise<void> {
 
 function complaint(dir: string, error: unknown): string {
   const { code, errcode, message } = error as NodeJS.ErrnoException & { errcode?: number }
+  const SQLITE_CANTOPEN = 14
   const SQLITE_FULL = 13
-  switch (code) {
+  switch (errcode === SQLITE_FULL ? 'ENOSPC' : errcode === SQLITE_CANTOPEN ? 'EACCES' : code) {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
@@ -187,8 +186,6 @@ function complaint(dir: string, error: unknown): string {
     case 'EDQUOT':
       return `No space is left for the data folder ${dir}. Free some space, then start again.`
     default:
-      if (errcode === SQLITE_FULL)
-        return `No space is left for the data folder ${dir}. Free some space, then start again.`
       return `The data folder ${dir} cannot be used: ${message}`
   }
 }
