@@ -1,7 +1,958 @@
-import type { GraphStore } from '../port.ts'
+import fc from 'fast-check'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { conceptKeys } from '../analysis/concept-keys.ts'
+import { queryTerms } from '../analysis/query.ts'
+import {
+  CollectionGoneError,
+  DimensionMismatchError,
+  GraphClosedError,
+  InvalidContentError,
+  ItemGoneError,
+  LibraryGoneError,
+  WorkspaceTakenError,
+} from '../errors.ts'
+import type { GraphStore, Scope } from '../port.ts'
+import {
+  chunkContent as chunk,
+  collectionNode,
+  concept,
+  itemContent as content,
+  itemNode,
+  libraryNode,
+  store,
+} from './graph-fixtures.ts'
 
-export type OpenGraph = () => Promise<GraphStore>
-export interface GraphContractOptions {
-  open: OpenGraph
+/** A store under test. */
+export interface OpenGraph {
+  graph: GraphStore
+  /** Closes the store and opens it again over the same data. */
+  reopen(): Promise<GraphStore>
+  /** Closes the store and removes its data. */
+  dispose(): Promise<void>
 }
-export function graphContract(_name: string, _options: GraphContractOptions): void {}
+
+const ALL: Scope = { libraries: 'all' }
+const PAGE = { limit: 100, offset: 0 }
+const vector = (...values: number[]) => Float32Array.from(values)
+const only = (...libraries: string[]): Scope => ({ libraries })
+
+/** What every graph store must do. `open` gives a new, empty one. */
+export function graphContract(name: string, open: () => Promise<OpenGraph>): void {
+  describe(`graph store: ${name}`, () => {
+    let opened: OpenGraph
+    let graph: GraphStore
+
+    beforeAll(async () => {
+      opened = await open()
+      graph = opened.graph
+    })
+    afterAll(() => opened.dispose())
+    // One store serves all tests: what a test leaves behind would show in the next one's counts.
+    afterEach(async () => {
+      for (const { uid } of (await graph.libraries(ALL)).libraries) await graph.deleteLibrary(uid)
+      expect(await graph.stats()).toMatchObject({
+        libraries: 0,
+        collections: 0,
+        items: 0,
+        chunks: 0,
+        images: 0,
+        embeddings: 0,
+        concepts: 0,
+        mentions: 0,
+        indexed_texts: 0,
+        terms: 0,
+        dimensions: null,
+      })
+    })
+
+    const find = async (scope: Scope, query: string, k = 100) =>
+      (await graph.fullTextCandidates(scope, queryTerms(query), k)).map((hit) => hit.chunk_uid)
+    const nearest = async (scope: Scope, query: Float32Array, k = 100) =>
+      (await graph.vectorCandidates(scope, query, k)).hits.map((hit) => hit.chunk_uid)
+    const named = async (scope: Scope, text: string) =>
+      (await graph.conceptsNamed(scope, conceptKeys(text))).concepts
+        .map(({ key, df }) => [key, df])
+        .sort((a, b) => String(a[0]).localeCompare(String(b[0])))
+    const mentioned = async (uid: string) =>
+      (await graph.mentions(ALL, [uid])).flatMap(({ concepts }) => concepts.map(({ key }) => key)).sort()
+
+    describe('libraries and collections', () => {
+      it('keeps a library as it was put, and takes the newer state', async () => {
+        const library = libraryNode('a', {
+          workspace_id: 'w',
+          chunking_config: { max_tokens: 300, kinds: ['x'] },
+        })
+        await graph.putLibrary(library)
+        await graph.putLibrary(library)
+        expect(await graph.getLibrary(ALL, 'a')).toEqual(library)
+        await graph.putLibrary({ ...library, name: 'Renamed', owner_username: null })
+        expect(await graph.getLibrary(ALL, 'a')).toEqual({
+          ...library,
+          name: 'Renamed',
+          owner_username: null,
+        })
+      })
+
+      it('ties a workspace to one library', async () => {
+        await graph.putLibrary(libraryNode('a', { workspace_id: 'w' }))
+        await expect(graph.putLibrary(libraryNode('b', { workspace_id: 'w' }))).rejects.toThrow(
+          WorkspaceTakenError,
+        )
+        expect(await graph.getLibrary(ALL, 'b')).toBeNull()
+      })
+
+      it('lists what the scope holds, by name, in pages', async () => {
+        for (const uid of ['c', 'a', 'b']) await graph.putLibrary(libraryNode(uid))
+        await graph.putLibrary(libraryNode('d', { library_type: 'music' }))
+        const listed = async (scope: Scope, page?: { limit: number; offset: number }) => {
+          const { libraries, total } = await graph.libraries(scope, page)
+          return [libraries.map(({ uid }) => uid), total]
+        }
+        expect(await listed(ALL)).toEqual([['a', 'b', 'c', 'd'], 4])
+        expect(await listed(only('c', 'a', 'unknown'))).toEqual([['a', 'c'], 2])
+        expect(await listed(only())).toEqual([[], 0])
+        expect(await listed({ libraries: 'all', library_type: 'music' })).toEqual([['d'], 1])
+        expect(await listed(ALL, { limit: 2, offset: 1 })).toEqual([['b', 'c'], 4])
+        expect(await graph.getLibrary(only('a'), 'b')).toBeNull()
+      })
+
+      it('counts per library', async () => {
+        await store(graph, content('i', 'a', [chunk('i1', 'one'), chunk('i2', 'two')], { image_count: 3 }))
+        await store(graph, content('j', 'a', [chunk('j1', 'one')]))
+        await graph.putLibrary(libraryNode('b'))
+        expect(await graph.libraryCounts(['b', 'a', 'unknown'])).toEqual([
+          { library_uid: 'b', items: 0, chunks: 0, images: 0 },
+          { library_uid: 'a', items: 2, chunks: 3, images: 3 },
+          { library_uid: 'unknown', items: 0, chunks: 0, images: 0 },
+        ])
+      })
+
+      it('keeps collections with their counts', async () => {
+        await expect(graph.putCollection(collectionNode('k', 'a'))).rejects.toThrow(LibraryGoneError)
+        await graph.putLibrary(libraryNode('a'))
+        await graph.putCollection(collectionNode('k', 'a'))
+        await graph.putCollection(collectionNode('k', 'a', { name: 'Renamed' }))
+        await graph.putItem(itemNode('i', 'a', { collection_uid: 'k' }))
+        const listing = {
+          ...collectionNode('k', 'a', { name: 'Renamed' }),
+          library_name: 'Library a',
+          item_count: 1,
+        }
+        expect(await graph.getCollection(ALL, 'k')).toEqual(listing)
+        expect(await graph.listCollections(ALL, PAGE)).toEqual({ collections: [listing], total: 1 })
+        expect(await graph.listCollections(only('b'), PAGE)).toEqual({ collections: [], total: 0 })
+        expect(await graph.getCollection(only('b'), 'k')).toBeNull()
+      })
+
+      it('deletes a collection with its items', async () => {
+        await graph.putLibrary(libraryNode('a'))
+        await graph.putCollection(collectionNode('k', 'a'))
+        await store(graph, content('i', 'a', [chunk('i1', 'inside')]), { collection_uid: 'k' })
+        await store(graph, content('j', 'a', [chunk('j1', 'outside')]))
+        expect(await graph.deleteCollection('k')).toMatchObject({ collections: 1, items: 1, chunks: 1 })
+        expect(await graph.deleteCollection('k')).toMatchObject({ collections: 0, items: 0 })
+        expect(await find(ALL, 'inside outside')).toEqual(['j1'])
+      })
+    })
+
+    describe('items', () => {
+      it('keeps metadata, refuses unknown libraries and collections', async () => {
+        await expect(graph.putItem(itemNode('i', 'a'))).rejects.toThrow(LibraryGoneError)
+        await graph.putLibrary(libraryNode('a'))
+        await graph.putLibrary(libraryNode('b'))
+        await graph.putCollection(collectionNode('k', 'b'))
+        await expect(graph.putItem(itemNode('i', 'a', { collection_uid: 'k' }))).rejects.toThrow(
+          CollectionGoneError,
+        )
+        expect(await graph.itemVersion('i')).toBeNull()
+        const item = itemNode('i', 'a', { metadata: { authors: ['Ada'] }, embedding_status: 'processing' })
+        await graph.putItem(item)
+        expect(await graph.getItem(ALL, 'i')).toEqual({
+          ...item,
+          library_name: 'Library a',
+          library_type: 'technical',
+          collection_name: null,
+          embedding_model: null,
+          chunk_count: 0,
+          image_count: 0,
+          version: 0,
+        })
+        expect(await graph.itemVersion('i')).toBe(0)
+        await expect(graph.putItem(itemNode('i', 'b'))).rejects.toThrow(InvalidContentError)
+      })
+
+      it('stays searchable as it was while a new version is under way', async () => {
+        await store(graph, content('i', 'a', [chunk('i1', 'apple')], { title: 'Old', content_hash: 'old' }))
+        await graph.putItem(
+          itemNode('i', 'a', {
+            title: 'New',
+            content_hash: 'new',
+            embedding_status: 'processing',
+            source: 'spelunker',
+          }),
+        )
+        expect(await graph.getItem(ALL, 'i')).toMatchObject({
+          title: 'Old',
+          content_hash: 'old',
+          embedding_status: 'completed',
+          source: 'spelunker',
+          version: 1,
+        })
+        expect(await find(ALL, 'apple')).toEqual(['i1'])
+      })
+
+      it('lists by title within the scope, in pages', async () => {
+        for (const library of ['a', 'b']) await graph.putLibrary(libraryNode(library))
+        await graph.putCollection(collectionNode('k', 'a'))
+        await graph.putItem(itemNode('1', 'a', { title: 'Zebra' }))
+        await graph.putItem(itemNode('2', 'a', { title: 'Ant', collection_uid: 'k' }))
+        await graph.putItem(itemNode('3', 'b', { title: 'Moth' }))
+        const listed = async (scope: Scope, page = PAGE) => {
+          const { items, total } = await graph.listItems(scope, { page })
+          return [items.map(({ title }) => title), total]
+        }
+        expect(await listed(ALL)).toEqual([['Ant', 'Moth', 'Zebra'], 3])
+        expect(await listed(ALL, { limit: 1, offset: 1 })).toEqual([['Moth'], 3])
+        expect(await listed(only('a'))).toEqual([['Ant', 'Zebra'], 2])
+        expect(await listed({ libraries: 'all', collection: 'k' })).toEqual([['Ant'], 1])
+        expect(await listed({ libraries: ['b'], collection: 'k' })).toEqual([[], 0])
+        expect(await graph.getItem(only('a'), '3')).toBeNull()
+      })
+
+      it('takes its chunks along into another collection', async () => {
+        await graph.putLibrary(libraryNode('a'))
+        for (const uid of ['k', 'l']) await graph.putCollection(collectionNode(uid, 'a'))
+        await store(graph, content('i', 'a', [chunk('i1', 'apple', [1, 0])]), { collection_uid: 'k' })
+        const inside = async (collection: string) => {
+          const scope: Scope = { libraries: 'all', collection }
+          return [await find(scope, 'apple'), await nearest(scope, vector(1, 0))]
+        }
+        expect(await inside('k')).toEqual([['i1'], ['i1']])
+        await graph.putItem(itemNode('i', 'a', { collection_uid: 'l' }))
+        expect(await inside('k')).toEqual([[], []])
+        expect(await inside('l')).toEqual([['i1'], ['i1']])
+      })
+
+      it('reads chunks in order, one with its neighbours, and their details', async () => {
+        const chunks = ['zero', 'one', 'two', 'three'].map((text, i) => ({
+          ...chunk(`c${i}`, text, [1, i]),
+          section_path: ['Part', text],
+          page: i + 1,
+        }))
+        await graph.putLibrary(libraryNode('a'))
+        await graph.putCollection(collectionNode('k', 'a'))
+        await store(graph, content('i', 'a', chunks), { collection_uid: 'k' })
+        const { chunks: listed, total } = await graph.listChunks(ALL, 'i', { limit: 2, offset: 1 })
+        expect([listed.map(({ text }) => text), total]).toEqual([['one', 'two'], 4])
+        expect(listed[0]).toEqual({
+          chunk_uid: 'c1',
+          item_uid: 'i',
+          item_title: 'Item i',
+          library_uid: 'a',
+          library_type: 'technical',
+          chunk_index: 1,
+          text: 'one',
+          s3_key: null,
+          section_path: ['Part', 'one'],
+          page: 2,
+          char_start: 0,
+          char_end: 3,
+          token_count: 1,
+          embedded: true,
+        })
+        const around = await graph.getChunk(ALL, 'c1', { before: 5, after: 1 })
+        expect(
+          [around?.before, [around!.chunk], around?.after].map((part) => part?.map((c) => c.text)),
+        ).toEqual([['zero'], ['one'], ['two']])
+        expect(await graph.neighbours(ALL, ['c3', 'c0', 'unknown', 'c3'])).toEqual([
+          { chunk_uid: 'c3', previous: 'c2', next: null },
+          { chunk_uid: 'c0', previous: null, next: 'c1' },
+        ])
+        expect(await graph.chunkDetails(ALL, ['c2', 'unknown', 'c2'])).toEqual([
+          {
+            chunk_uid: 'c2',
+            chunk_index: 2,
+            text: 'two',
+            section_path: ['Part', 'two'],
+            page: 3,
+            char_start: 0,
+            char_end: 3,
+            token_count: 1,
+            item_uid: 'i',
+            item_title: 'Item i',
+            library_uid: 'a',
+            library_name: 'Library a',
+            library_type: 'technical',
+            collection_uid: 'k',
+          },
+        ])
+        expect(await graph.getChunk(only('b'), 'c1')).toBeNull()
+        expect(await graph.listChunks(only('b'), 'i', PAGE)).toEqual({ chunks: [], total: 0 })
+      })
+    })
+
+    describe('content', () => {
+      const twoChunks = () => [chunk('c1', 'Paris is lovely', [1, 0]), chunk('c2', 'Rome is old', [0, 1])]
+      const cities = [concept('Paris'), concept('Rome')]
+
+      const picture = async () => ({
+        stats: { ...(await graph.stats()), bytes: 0 },
+        item: await graph.getItem(ALL, 'i'),
+        chunks: await graph.listChunks(ALL, 'i', PAGE),
+        mentions: await graph.mentions(ALL, ['c1', 'c2']),
+        text: await graph.fullTextCandidates(ALL, queryTerms('paris rome'), 10),
+        vectors: await graph.vectorCandidates(ALL, vector(1, 0.5), 10),
+      })
+
+      it('is the same graph when stored twice', async () => {
+        await store(graph, content('i', 'a', twoChunks(), { concepts: cities }))
+        const first = await picture()
+        expect(await graph.replaceItemContent(content('i', 'a', twoChunks(), { concepts: cities }))).toBe(
+          'stored',
+        )
+        expect(await picture()).toEqual(first)
+      })
+
+      it('replaces what changed and keeps the uid of what did not', async () => {
+        await store(graph, content('i', 'a', twoChunks(), { concepts: cities }))
+        const next = [chunk('c3', 'Oslo is cold', [0.5, 0.5]), chunk('c1', 'Paris is lovely', [1, 0])]
+        await graph.replaceItemContent(
+          content('i', 'a', next, { version: 2, title: 'Travels', concepts: cities }),
+        )
+        expect((await graph.listChunks(ALL, 'i', PAGE)).chunks.map(({ chunk_uid }) => chunk_uid)).toEqual([
+          'c3',
+          'c1',
+        ])
+        expect((await nearest(ALL, vector(1, 0))).sort()).toEqual(['c1', 'c3'])
+        expect(await find(ALL, 'rome')).toEqual([])
+        expect((await find(ALL, 'travels')).sort()).toEqual(['c1', 'c3'])
+        expect(await named(ALL, 'Paris Rome')).toEqual([['paris', 1]])
+      })
+
+      it('never lets an older version replace a newer', async () => {
+        await store(graph, content('i', 'a', twoChunks(), { version: 3 }))
+        const before = await picture()
+        const late = content('i', 'a', [chunk('x', 'late', [1, 1])], { version: 2 })
+        expect(await graph.replaceItemContent(late)).toBe('superseded')
+        expect(await picture()).toEqual(before)
+        expect(await graph.itemVersion('i')).toBe(3)
+      })
+
+      it('refuses content for what is gone', async () => {
+        await expect(graph.replaceItemContent(content('i', 'a', []))).rejects.toThrow(LibraryGoneError)
+        await graph.putLibrary(libraryNode('a'))
+        await expect(graph.replaceItemContent(content('i', 'a', []))).rejects.toThrow(ItemGoneError)
+      })
+
+      it.each([
+        ['a chunk uid twice', [chunk('c', 'x'), chunk('c', 'y')]],
+        ['NaN in a vector', [chunk('c', 'x', [1, Number.NaN])]],
+        ['an empty vector', [chunk('c', 'x', [])]],
+        ['a vector too long', [chunk('c', 'x', Array(4097).fill(1))]],
+        ['vectors of several lengths', [chunk('c', 'x', [1]), chunk('d', 'x', [1, 2])]],
+      ])('refuses %s, and stores nothing of it', async (_fault, chunks) => {
+        await store(graph, content('i', 'a', twoChunks()))
+        const before = await picture()
+        await expect(graph.replaceItemContent(content('i', 'a', chunks, { version: 2 }))).rejects.toThrow(
+          InvalidContentError,
+        )
+        expect(await picture()).toEqual(before)
+      })
+
+      it('rolls all of it back when a chunk uid belongs to another item', async () => {
+        await store(graph, content('i', 'a', twoChunks(), { concepts: cities }))
+        await store(graph, content('j', 'a', [chunk('j1', 'Lima', [1, 1])]))
+        const before = await picture()
+        const wrong = content('j', 'a', [chunk('j2', 'Quito', [2, 1]), chunk('c1', 'stolen')], { version: 2 })
+        await expect(graph.replaceItemContent(wrong)).rejects.toThrow(InvalidContentError)
+        expect(await picture()).toEqual(before)
+        await graph.replaceItemContent(content('j', 'a', [chunk('j2', 'Quito', [2, 1])], { version: 2 }))
+        expect(await find(ALL, 'quito')).toEqual(['j2'])
+      })
+
+      it('shows readers the old content or the new, never a gap or a mix', async () => {
+        const generation = (n: number) =>
+          content(
+            'i',
+            'a',
+            Array.from({ length: 20 }, (_, i) =>
+              chunk(`g${n}c${i}`, `common generation${n}`, [1, (i + 1) / 100]),
+            ),
+            { version: n },
+          )
+        await store(graph, generation(1))
+        let writing = true
+        const writer = (async () => {
+          for (let n = 2; n <= 15; n++) await graph.replaceItemContent(generation(n))
+          writing = false
+        })()
+        const seen = new Set<string>()
+        while (writing) {
+          for (const uids of await Promise.all([
+            find(ALL, 'common'),
+            nearest(ALL, vector(1, 0)),
+            graph.listChunks(ALL, 'i', PAGE).then(({ chunks }) => chunks.map((c) => c.chunk_uid)),
+          ])) {
+            expect(uids).toHaveLength(20)
+            const generations = new Set(uids.map((uid) => uid.split('c')[0]!))
+            expect(generations.size).toBe(1)
+            for (const one of generations) seen.add(one)
+          }
+        }
+        await writer
+        expect(seen.size).toBeGreaterThan(1)
+        expect((await find(ALL, 'generation15')).length).toBe(20)
+      })
+
+      it('gives vectors for reuse by key', async () => {
+        await store(graph, content('i', 'a', twoChunks()))
+        const vectors = await graph.reusableVectors(['key of c1', 'unknown', 'key of c2'])
+        expect([...vectors]).toEqual([
+          ['key of c1', vector(1, 0)],
+          ['key of c2', vector(0, 1)],
+        ])
+      })
+
+      it('completes without vectors, and takes them later', async () => {
+        const text = { ...chunk('c1', 'Paris') }
+        await store(graph, content('i', 'a', [text], { embedding_model: null }))
+        expect(await find(ALL, 'paris')).toEqual(['c1'])
+        expect(await graph.vectorCandidates(ALL, vector(1, 0), 5)).toEqual({
+          hits: [],
+          exact: true,
+          scope_size: 0,
+          mean: 0,
+          deviation: 0,
+        })
+        await graph.replaceItemContent(
+          content('i', 'a', [{ ...text, embedding: vector(1, 0), embedding_key: 'k' }]),
+        )
+        expect(await nearest(ALL, vector(1, 0))).toEqual(['c1'])
+      })
+
+      it.each([1, 384, 2048, 4096])('holds vectors of %i dimensions', async (dimensions) => {
+        const random = seeded(dimensions)
+        const vectors = Array.from({ length: 60 }, () =>
+          Array.from({ length: dimensions }, () => random() - 0.5),
+        )
+        await store(
+          graph,
+          content(
+            'i',
+            'a',
+            vectors.map((values, i) => chunk(`c${i}`, 'text', values)),
+          ),
+        )
+        expect((await graph.stats()).dimensions).toBe(dimensions)
+        const query = Float32Array.from({ length: dimensions }, () => random() - 0.5)
+        const { hits } = await graph.vectorCandidates(ALL, query, 10)
+        const expected = vectors
+          .map((values) => cosine(query, Float32Array.from(values)))
+          .sort((a, b) => b - a)
+        for (const [rank, hit] of hits.entries()) expect(hit.cosine).toBeCloseTo(expected[rank]!, 5)
+        const other = new Float32Array(dimensions + 1).fill(1)
+        await expect(graph.vectorCandidates(ALL, other, 10)).rejects.toThrow(DimensionMismatchError)
+        await expect(
+          graph.replaceItemContent(
+            content('i', 'a', [chunk('d', 'x', [...other]), chunk('c0', 'text', vectors[0]!)]),
+          ),
+        ).rejects.toThrow(InvalidContentError)
+        await graph.putItem(itemNode('j', 'a'))
+        if (dimensions < 4096) {
+          await expect(
+            graph.replaceItemContent(content('j', 'a', [chunk('d', 'x', [...other])])),
+          ).rejects.toThrow(DimensionMismatchError)
+        }
+      })
+    })
+
+    describe('concepts', () => {
+      it('links what is stored later, what was stored before, and across libraries', async () => {
+        await store(graph, content('early', 'a', [chunk('e1', 'She saw the Eiffel Tower from afar.')]))
+        expect(await mentioned('e1')).toEqual([])
+        await store(
+          graph,
+          content('i', 'b', [chunk('c1', 'Built by Gustave Eiffel.'), chunk('c2', 'Iron.')], {
+            title: 'The Eiffel Tower (Paris)',
+            concepts: [concept('Eiffel Tower', 'title'), concept('Gustave Eiffel')],
+          }),
+        )
+        await store(graph, content('late', 'c', [chunk('l1', "Eiffel Tower's lifts; a tower of Eiffel.")]))
+        expect(await mentioned('e1')).toEqual(['eiffel tower'])
+        expect(await mentioned('l1')).toEqual(['eiffel tower'])
+        expect(await mentioned('c2')).toEqual(['eiffel tower'])
+        expect(await mentioned('c1')).toEqual(['eiffel tower', 'gustave eiffel'])
+        const [c2, l1] = await graph.mentions(ALL, ['c2', 'l1'])
+        expect(c2?.title_concept).toMatchObject({
+          key: 'eiffel tower',
+          name: 'Eiffel Tower',
+          kind: 'title',
+          df: 4,
+        })
+        expect(l1?.title_concept).toBeNull()
+      })
+
+      it('counts within the scope only', async () => {
+        await store(
+          graph,
+          content('i', 'a', [chunk('a1', 'Rome'), chunk('a2', 'Rome')], { concepts: [concept('Rome')] }),
+        )
+        await store(graph, content('j', 'b', [chunk('b1', 'Rome and Oslo')], { concepts: [concept('Oslo')] }))
+        expect(await named(ALL, 'Rome, Oslo')).toEqual([
+          ['oslo', 1],
+          ['rome', 3],
+        ])
+        expect(await named(only('a'), 'Rome, Oslo')).toEqual([['rome', 2]])
+        expect(await named(only('b'), 'Rome, Oslo')).toEqual([
+          ['oslo', 1],
+          ['rome', 1],
+        ])
+        expect(await named(only(), 'Rome, Oslo')).toEqual([])
+        expect((await graph.conceptsNamed(only('a'), [])).scope_size).toBe(2)
+        const { concepts } = await graph.conceptsNamed(ALL, ['rome'])
+        const rome = concepts[0]!.concept_uid
+        expect(await graph.chunksMentioning(only('b'), [rome, 'unknown'], 10)).toEqual([
+          { concept_uid: rome, chunk_uids: ['b1'] },
+        ])
+        expect((await graph.chunksMentioning(ALL, [rome], 2))[0]?.chunk_uids).toHaveLength(2)
+        expect(
+          (await graph.mentions(only('a'), ['a1', 'b1'])).map((m) => [m.chunk_uid, m.concepts[0]?.df]),
+        ).toEqual([['a1', 2]])
+        expect(
+          (await graph.concepts(only('a'), { q: 'ro' }, PAGE)).concepts.map((c) => [c.key, c.chunk_count]),
+        ).toEqual([['rome', 2]])
+        expect(await graph.concepts(only('a'), { q: 'oslo' }, PAGE)).toEqual({ concepts: [], total: 0 })
+        expect((await graph.concepts(ALL, {}, { limit: 1, offset: 1 })).concepts.map((c) => c.key)).toEqual([
+          'rome',
+        ])
+        expect((await graph.itemConcepts(ALL, 'i')).map((c) => [c.key, c.chunk_count])).toEqual([['rome', 2]])
+        expect(await graph.itemConcepts(only('b'), 'i')).toEqual([])
+        const neighbourhood = await graph.conceptNeighbourhood(ALL, rome, 1)
+        expect(neighbourhood?.concepts.map((c) => [c.key, c.distance])).toEqual([
+          ['rome', 0],
+          ['oslo', 1],
+        ])
+        expect(neighbourhood?.edges).toHaveLength(1)
+        expect((await graph.conceptNeighbourhood(only('a'), rome, 3))?.concepts.map((c) => c.key)).toEqual([
+          'rome',
+        ])
+        const oslo = neighbourhood!.concepts[1]!.concept_uid
+        expect(await graph.conceptNeighbourhood(only('a'), oslo, 1)).toBeNull()
+      })
+
+      it('counts within a collection', async () => {
+        await graph.putLibrary(libraryNode('a'))
+        await graph.putCollection(collectionNode('k', 'a'))
+        await store(graph, content('i', 'a', [chunk('a1', 'Rome')], { concepts: [concept('Rome')] }), {
+          collection_uid: 'k',
+        })
+        await store(graph, content('j', 'a', [chunk('a2', 'Rome, Oslo')], { concepts: [concept('Oslo')] }))
+        const scope: Scope = { libraries: ['a'], collection: 'k' }
+        expect(await named(scope, 'Rome, Oslo')).toEqual([['rome', 1]])
+        expect((await graph.concepts(scope, {}, PAGE)).total).toBe(1)
+        expect((await graph.conceptsNamed(scope, [])).scope_size).toBe(1)
+      })
+
+      it('stops counting above 200', async () => {
+        const chunks = Array.from({ length: 230 }, (_, i) => chunk(`c${i}`, 'Rome'))
+        await store(graph, content('i', 'a', chunks, { concepts: [concept('Rome')] }))
+        expect(await named(ALL, 'rome')).toEqual([['rome', 201]])
+      })
+
+      it('keeps the strongest kind, and takes given links', async () => {
+        const linked = { ...chunk('c1', 'The city of light'), concept_keys: ['paris', 'never given'] }
+        await store(
+          graph,
+          content('i', 'a', [linked], { concepts: [{ key: 'Paris', name: 'paris', kind: 'phrase' }] }),
+        )
+        await store(
+          graph,
+          content('j', 'a', [chunk('c2', 'Paris')], { concepts: [concept('Paris', 'named')] }),
+        )
+        const { concepts } = await graph.conceptsNamed(ALL, ['paris'])
+        expect(concepts).toMatchObject([{ key: 'paris', name: 'Paris', kind: 'named', df: 2 }])
+      })
+
+      it('comes out the same in whatever order items are stored', async () => {
+        const names = ['red fox', 'fox', 'brown bear', 'bear', 'snow']
+        await fc.assert(
+          fc.asyncProperty(
+            fc.array(
+              fc.record({
+                text: fc.array(fc.constantFrom('red', 'fox', 'the', 'brown', 'bear', 'of', 'snow', 'foxes'), {
+                  maxLength: 12,
+                }),
+                concepts: fc.subarray(names),
+              }),
+              { minLength: 2, maxLength: 5 },
+            ),
+            async (documents) => {
+              const outcomes = []
+              for (const order of [documents, documents.toReversed()]) {
+                for (const { text, concepts } of order) {
+                  const n = documents.findIndex((one) => one.text === text)
+                  // As extraction does: an item gives concepts that it names.
+                  const given = concepts.filter((one) => ` ${text.join(' ')} `.includes(` ${one} `))
+                  await store(
+                    graph,
+                    content(`i${n}`, 'a', [chunk(`c${n}`, text.join(' '))], {
+                      title: 'x',
+                      concepts: given.map((one) => concept(one)),
+                    }),
+                  )
+                }
+                const all = await graph.mentions(
+                  ALL,
+                  documents.map((_, n) => `c${n}`),
+                )
+                outcomes.push(
+                  all.map((one) => [one.chunk_uid, one.concepts.map((c) => `${c.key} ${c.df}`).sort()]),
+                )
+                await graph.deleteLibrary('a')
+              }
+              expect(outcomes[0]).toEqual(outcomes[1])
+            },
+          ),
+          { numRuns: 15 },
+        )
+      })
+    })
+
+    describe('search', () => {
+      it('finds by stem, title and phrase, and ranks the better match first', async () => {
+        await store(
+          graph,
+          content('i', 'a', [chunk('c1', 'The foxes were running.'), chunk('c2', 'A fox, a fox, a run.')], {
+            title: 'Animals',
+          }),
+        )
+        await store(
+          graph,
+          content('j', 'a', [chunk('c3', 'Red is a colour, fox is not.')], { title: 'Red fox' }),
+        )
+        expect((await find(ALL, 'fox runs'))[0]).toBe('c2')
+        expect((await find(ALL, 'animal')).sort()).toEqual(['c1', 'c2'])
+        expect(await find(ALL, '"red fox"')).toEqual(['c3'])
+        expect(await find(ALL, '"fox red"')).toEqual([])
+        expect((await find(ALL, '"fox run"')).sort()).toEqual(['c1', 'c2'])
+        expect(await find(ALL, 'fox', 1)).toHaveLength(1)
+      })
+
+      it('scores with BM25, k1 0.9, b 0.4, the title counted twice', async () => {
+        await store(graph, content('i', 'a', [chunk('c1', 'apple pear apple')], { title: 'plum' }))
+        await store(graph, content('j', 'b', [chunk('c2', 'pear')], { title: 'apple' }))
+        const [first, second] = await graph.fullTextCandidates(ALL, queryTerms('apple'), 5)
+        const idf = Math.log(1 + (2 - 2 + 0.5) / (2 + 0.5))
+        const bm25 = (tf: number, length: number) =>
+          (idf * tf * 1.9) / (tf + 0.9 * (0.6 + (0.4 * length) / 4))
+        expect([first?.chunk_uid, second?.chunk_uid]).toEqual(['c2', 'c1'])
+        expect(first?.bm25).toBeCloseTo(bm25(2, 3), 9)
+        expect(second?.bm25).toBeCloseTo(bm25(2, 5), 9)
+        expect(
+          await graph.scoreChunks(only('a'), ['c2', 'c1', 'c1'], { terms: queryTerms('apple').terms }),
+        ).toEqual([{ chunk_uid: 'c1', cosine: null, bm25: second?.bm25 }])
+      })
+
+      it('scores chosen chunks by cosine, those without a vector by null', async () => {
+        await store(
+          graph,
+          content('i', 'a', [chunk('c1', 'x', [3, 4]), chunk('c2', 'y'), chunk('c3', 'z', [0, 0])]),
+        )
+        const scores = await graph.scoreChunks(ALL, ['c1', 'c2', 'c3'], { vector: vector(1, 0), terms: [] })
+        expect(scores.map(({ cosine: c }) => c && Number(c.toFixed(6)))).toEqual([0.6, null, 0])
+        const candidates = await graph.vectorCandidates(ALL, vector(1, 0), 5)
+        expect(candidates).toMatchObject({ exact: true, scope_size: 2 })
+        expect(candidates.mean).toBeCloseTo(0.3, 6)
+        expect(candidates.deviation).toBeCloseTo(0.3, 6)
+      })
+
+      it('answers in a scope as a store that holds that scope alone', async () => {
+        const alone = await open()
+        const value = fc.integer({ min: -8, max: 8 })
+        const text = fc.array(fc.constantFrom('red', 'green', 'blue', 'fox', 'bear'), {
+          minLength: 1,
+          maxLength: 6,
+        })
+        const passage = fc.record({ text, values: fc.tuple(value, value, value) })
+        const libraries = ['a', 'b', 'c']
+        try {
+          await fc.assert(
+            fc.asyncProperty(
+              fc.array(
+                fc.tuple(fc.constantFrom(...libraries), fc.array(passage, { minLength: 1, maxLength: 8 })),
+                {
+                  minLength: 1,
+                  maxLength: 6,
+                },
+              ),
+              fc.subarray(libraries),
+              fc.tuple(value, value, value),
+              text,
+              async (items, inside, query, asked) => {
+                for (const [n, [library, passages]] of items.entries()) {
+                  const chunks = passages.map((one, i) => chunk(`${n}.${i}`, one.text.join(' '), one.values))
+                  const stored = content(`i${n}`, library, chunks, {
+                    title: 'note',
+                    concepts: [concept('red fox'), concept('bear')],
+                  })
+                  await store(graph, stored)
+                  if (inside.includes(library)) await store(alone.graph, stored)
+                }
+                const answers = async (one: GraphStore, scope: Scope) => {
+                  const { hits, ...rest } = await one.vectorCandidates(scope, vector(...query), 1000)
+                  const texts = await one.fullTextCandidates(scope, queryTerms(asked.join(' ')), 1000)
+                  return {
+                    vectors: hits.map((hit) => [hit.chunk_uid, hit.cosine.toFixed(5)]).sort(),
+                    mean: rest.mean.toFixed(5),
+                    deviation: rest.deviation.toFixed(5),
+                    size: rest.scope_size,
+                    texts: texts.map((hit) => hit.chunk_uid).sort(),
+                    concepts: (await one.conceptsNamed(scope, ['red fox', 'bear'])).concepts.map((c) => [
+                      c.key,
+                      c.df,
+                    ]),
+                  }
+                }
+                expect(await answers(graph, only(...inside))).toEqual(await answers(alone.graph, ALL))
+                const top = (await graph.vectorCandidates(only(...inside), vector(...query), 3)).hits
+                const reference = (await alone.graph.vectorCandidates(ALL, vector(...query), 3)).hits
+                expect(top.map((hit) => hit.cosine.toFixed(5))).toEqual(
+                  reference.map((hit) => hit.cosine.toFixed(5)),
+                )
+                for (const library of libraries) {
+                  await graph.deleteLibrary(library)
+                  await alone.graph.deleteLibrary(library)
+                }
+              },
+            ),
+            { numRuns: 25 },
+          )
+        } finally {
+          await alone.dispose()
+        }
+      })
+
+      it('sees nothing with an empty scope, an unknown library or the wrong type', async () => {
+        await store(graph, content('i', 'a', [chunk('c1', 'apple', [1, 0])]))
+        for (const scope of [
+          only(),
+          only('unknown'),
+          { libraries: ['a'], library_type: 'music' },
+          { libraries: ['a'], collection: 'unknown' },
+        ] satisfies Scope[]) {
+          expect(await find(scope, 'apple')).toEqual([])
+          expect(await graph.vectorCandidates(scope, vector(1, 0), 5)).toMatchObject({
+            hits: [],
+            scope_size: 0,
+          })
+          expect(await graph.chunkDetails(scope, ['c1'])).toEqual([])
+          expect(await graph.neighbours(scope, ['c1'])).toEqual([])
+          expect(await graph.scoreChunks(scope, ['c1'], { terms: ['appl'] })).toEqual([])
+        }
+      })
+
+      it('stays in step with every kind of write', async () => {
+        await store(graph, content('i', 'a', [chunk('c1', 'x', [1, 0]), chunk('c2', 'x', [0, 1])]))
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual(['c1', 'c2'])
+        await store(graph, content('j', 'a', [chunk('c3', 'x', [1, 0.1])]))
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual(['c3', 'c1', 'c2'])
+        await graph.replaceItemContent(content('i', 'a', [chunk('c2', 'x', [0.9, 0.1])], { version: 2 }))
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual(['c3', 'c2'])
+        await graph.deleteItem('j')
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual(['c2'])
+        await graph.deleteLibrary('a')
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual([])
+        await store(graph, content('k', 'b', [chunk('c4', 'x', [1, 1, 1])]))
+        expect(await nearest(ALL, vector(1, 1, 1))).toEqual(['c4'])
+      })
+    })
+
+    describe('hostile text', () => {
+      const nasty = [
+        'NUL \u0000 in the middle',
+        '"unbalanced AND (quotes OR NEAR(',
+        'scope:l1 OR body:"*" NOT -x ^y {a b}:c',
+        "'; DROP TABLE chunks; --",
+        '* * * ( ) " " : ^ - + { } [ ]',
+        'AND OR NOT NEAR',
+        '\u202eright to left\u202c and 👩‍👩‍👧 and e\u0301\u0301\u0301',
+        'x'.repeat(100_000),
+        'word '.repeat(20_000),
+        '',
+      ]
+
+      it('comes back as it went in', async () => {
+        await store(
+          graph,
+          content(
+            'i',
+            'a',
+            nasty.map((text, i) => chunk(`c${i}`, text)),
+            { title: nasty[2]! },
+          ),
+        )
+        const { chunks } = await graph.listChunks(ALL, 'i', PAGE)
+        expect(chunks.map(({ text }) => text)).toEqual(nasty)
+        expect((await graph.getItem(ALL, 'i'))?.title).toBe(nasty[2])
+      })
+
+      it('stores a lone surrogate as U+FFFD', async () => {
+        await store(graph, content('i', 'a', [chunk('c', 'a\ud800b')], { title: '\udc00' }))
+        expect(await graph.getChunk(ALL, 'c')).toMatchObject({
+          chunk: { text: 'a\ufffdb', item_title: '\ufffd' },
+        })
+      })
+
+      it.each(nasty.map((text) => [text.slice(0, 40), text]))(
+        'is no syntax in a query: %s',
+        async (_name, text) => {
+          await store(graph, content('i', 'a', [chunk('in', `apple ${text.slice(0, 5000)}`, [1])]))
+          await store(graph, content('j', 'b', [chunk('out', `apple ${text.slice(0, 5000)}`, [1])]))
+          const from = performance.now()
+          for (const query of [text, `apple ${text}`, `"${text}"`, `"apple" ${text}`]) {
+            for (const hit of await find(only('a'), query)) expect(hit).toBe('in')
+          }
+          const raw = { terms: [text, 'appl'], phrases: [] }
+          expect((await graph.fullTextCandidates(only('a'), raw, 10)).map((hit) => hit.chunk_uid)).toEqual([
+            'in',
+          ])
+          expect(
+            await graph.fullTextCandidates(only('a'), { terms: ['appl'], phrases: [[text, text]] }, 10),
+          ).toEqual([])
+          await graph.conceptsNamed(only('a'), [...conceptKeys(text), text])
+          await graph.concepts(only('a'), { q: text }, PAGE)
+          expect(await graph.getItem(only('a'), text)).toBeNull()
+          expect(await graph.libraries(only(text))).toEqual({ libraries: [], total: 0 })
+          expect(performance.now() - from).toBeLessThan(5_000)
+        },
+      )
+    })
+
+    describe('deletion', () => {
+      it('takes all of a library, and leaves the concepts that others mention', async () => {
+        await graph.putLibrary(libraryNode('a', { workspace_id: 'w' }))
+        await graph.putCollection(collectionNode('k', 'a'))
+        const chunks = Array.from({ length: 450 }, (_, i) => chunk(`c${i}`, `Rome and Oslo ${i}`, [1, i]))
+        await store(
+          graph,
+          content('i', 'a', chunks, { concepts: [concept('Rome'), concept('Oslo')], image_count: 2 }),
+        )
+        await store(graph, content('j', 'b', [chunk('b1', 'Rome', [1, 1])]))
+        const counts = await graph.deleteLibrary('a')
+        expect(counts).toEqual({
+          libraries: 1,
+          collections: 1,
+          items: 1,
+          chunks: 450,
+          images: 2,
+          embeddings: 450,
+          mentions: 900,
+          concepts: 1,
+        })
+        expect(await graph.deleteLibrary('a')).toMatchObject({ libraries: 0, chunks: 0 })
+        expect(await named(ALL, 'Rome Oslo')).toEqual([['rome', 1]])
+        expect(await graph.stats()).toMatchObject({
+          libraries: 1,
+          items: 1,
+          chunks: 1,
+          embeddings: 1,
+          mentions: 1,
+        })
+        await graph.putLibrary(libraryNode('c', { workspace_id: 'w' }))
+        expect(await nearest(ALL, vector(1, 1))).toEqual(['b1'])
+      })
+
+      it('lets other writes in between, and refuses content for the library', async () => {
+        const chunks = Array.from({ length: 1500 }, (_, i) => chunk(`c${i}`, `text ${i}`))
+        await store(graph, content('i', 'a', chunks))
+        await graph.putLibrary(libraryNode('b'))
+        let over = false
+        const deletion = graph.deleteLibrary('a').then(() => {
+          over = true
+        })
+        await graph.putItem(itemNode('j', 'b'))
+        expect(over).toBe(false)
+        expect(await find(ALL, 'text')).toEqual([])
+        expect(await graph.getItem(ALL, 'i')).toBeNull()
+        await expect(graph.replaceItemContent(content('i', 'a', [chunk('x', 'late')]))).rejects.toThrow(
+          LibraryGoneError,
+        )
+        await expect(graph.putItem(itemNode('k', 'a'))).rejects.toThrow(LibraryGoneError)
+        await deletion
+      })
+
+      it('takes an item with what only it mentions', async () => {
+        await store(graph, content('i', 'a', [chunk('c1', 'Rome', [1])], { concepts: [concept('Rome')] }))
+        expect(await graph.deleteItem('i')).toMatchObject({
+          items: 1,
+          chunks: 1,
+          embeddings: 1,
+          mentions: 1,
+          concepts: 1,
+        })
+        expect(await graph.deleteItem('i')).toMatchObject({ items: 0, chunks: 0 })
+        await expect(graph.replaceItemContent(content('i', 'a', []))).rejects.toThrow(ItemGoneError)
+      })
+    })
+
+    describe('the store itself', () => {
+      it('keeps everything when closed and opened again', async () => {
+        await store(
+          graph,
+          content('i', 'a', [chunk('c1', 'Rome \u0000 wasn’t built', [1, 2])], {
+            concepts: [concept('Rome')],
+          }),
+        )
+        const look = async () => [
+          { ...(await graph.stats()), bytes: 0 },
+          await graph.getItem(ALL, 'i'),
+          await graph.chunkDetails(ALL, ['c1']),
+          await graph.vectorCandidates(ALL, vector(1, 0), 5),
+          await graph.fullTextCandidates(ALL, queryTerms('rome'), 5),
+          await graph.mentions(ALL, ['c1']),
+        ]
+        const before = await look()
+        const old = graph
+        graph = await opened.reopen()
+        expect(await look()).toEqual(before)
+        await expect(old.ping()).rejects.toThrow(GraphClosedError)
+        await old.close()
+        await store(graph, content('j', 'a', [chunk('c2', 'Rome again', [2, 1])]))
+        expect(await named(ALL, 'rome')).toEqual([['rome', 2]])
+      })
+
+      it('drops a question when its signal aborts', async () => {
+        const reason = new Error('gone away')
+        await expect(graph.ping({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+        const abort = new AbortController()
+        const answer = graph.stats({ signal: abort.signal })
+        abort.abort(reason)
+        await expect(answer).rejects.toBe(reason)
+        await graph.ping()
+      })
+    })
+  })
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  let ab = 0
+  let aa = 0
+  let bb = 0
+  for (const [i, value] of a.entries()) {
+    ab += value * b[i]!
+    aa += value * value
+    bb += b[i]! * b[i]!
+  }
+  return ab / Math.sqrt(aa * bb)
+}
+
+/** Mulberry32: the same numbers in every run. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}

@@ -1,0 +1,4 @@
+import { graphContract } from '../src/testing/index.ts'
+import { openTemporaryGraph } from './temporary-graph.ts'
+
+graphContract('embedded', openTemporaryGraph)
