@@ -21,10 +21,7 @@ beforeEach(async () => {
 })
 
 /** A process that opens the folder, says so or why not, and stays. */
-async function holder(
-  folder: string,
-  as: { uid?: number } = {},
-): Promise<{ child: ChildProcess; said: string }> {
+async function holder(folder: string): Promise<{ child: ChildProcess; said: string }> {
   const script = `
     const { openDataFolder } = await import(${JSON.stringify(MODULE)})
     const answer = await openDataFolder(${JSON.stringify(folder)}, { formatVersion: 1 }).then(
@@ -33,7 +30,6 @@ async function holder(
     setInterval(() => {}, 1000)`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    ...as,
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   const [said] = await once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), 'line')
@@ -64,6 +60,7 @@ describe('a data folder', () => {
   it('belongs to one opener within a process, too', async () => {
     await using _ = await openDataFolder(dir, FORMAT)
     await expect(openDataFolder(dir, FORMAT)).rejects.toThrow(DataFolderInUseError)
+    expect((await holder(dir)).said).toMatch(/^DATA_FOLDER_IN_USE/)
   })
 
   it('stays owned while a refused process comes and goes', async () => {
@@ -122,10 +119,13 @@ describe('a data folder', () => {
 
   it('that may not be written to is refused', async () => {
     await chmod(parent, 0o555)
-    // Root may write anywhere, so somebody else has to try.
-    const { said } = await holder(dir, process.getuid?.() === 0 ? { uid: 65_534 } : {})
-    await chmod(parent, 0o755)
-    expect(said).toMatch(/^DATA_FOLDER .*cannot be written to/)
+    // Root may write anywhere, so it has to be somebody else for a moment.
+    const root = process.getuid?.() === 0
+    if (root) process.seteuid?.(65_534)
+    const refusal = await openDataFolder(dir, FORMAT).catch((error) => error)
+    if (root) process.seteuid?.(0)
+    expect(refusal).toBeInstanceOf(DataFolderError)
+    expect(refusal.message).toContain('cannot be written to')
   })
 })
 
