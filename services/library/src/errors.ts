@@ -1,4 +1,10 @@
-import { CollectionGoneError, GraphError, ItemGoneError, LibraryGoneError } from '@mnemosyne/graph'
+import {
+  CollectionGoneError,
+  GraphError,
+  ItemGoneError,
+  LibraryGoneError,
+  WorkspaceTakenError,
+} from '@mnemosyne/graph'
 import { DomainError } from '@mnemosyne/platform'
 
 export type Kind = 'Workspace' | 'Library' | 'Collection' | 'Item' | 'Chunk'
@@ -33,10 +39,10 @@ export class LibraryTypeFrozenError extends DomainError {
   }
 }
 
-/** The workspace was deleted and made again, over and over, while this request tried to read it. */
+/** A deletion of the workspace is not through yet, or it is deleted and made again all the time. */
 export class WorkspaceBusyError extends DomainError {
-  constructor() {
-    super('WORKSPACE_BUSY', 'The workspace is being deleted just now. Try again.')
+  constructor(options?: ErrorOptions) {
+    super('WORKSPACE_BUSY', 'The workspace is being deleted just now. Try again.', options)
     this.name = 'WorkspaceBusyError'
   }
 }
@@ -66,6 +72,7 @@ export function explainGraphError(error: unknown): unknown {
   if (error instanceof LibraryGoneError) return new NotFoundError('Library', { cause: error })
   if (error instanceof CollectionGoneError) return new NotFoundError('Collection', { cause: error })
   if (error instanceof ItemGoneError) return new NotFoundError('Item', { cause: error })
+  if (error instanceof WorkspaceTakenError) return new WorkspaceBusyError({ cause: error })
   if (!(error instanceof GraphError)) return error
   if (error.code === 'graph_full') return new DomainError('GRAPH_FULL', error.message, { cause: error })
   if (error.code === 'graph_unavailable' || error.code === 'graph_closed') {

@@ -89,7 +89,7 @@ export async function finishItemDeletion({ sql, graph }: Stores, uid: string): P
 
 /**
  * Finishes what a crash, or a graph that was away, has cut short: deletions, and libraries and collections that
- * the graph lacks. The graph is read before SQL, so that what is made meanwhile is not taken for missing twice.
+ * the graph lacks.
  */
 export async function reconcile(stores: Stores, log: Logger): Promise<void> {
   const { sql, graph } = stores

@@ -241,6 +241,17 @@ function suite(freshUrl?: () => Promise<string>): void {
       expect(rows).toEqual([])
     })
 
+    test('so is a collection', async () => {
+      const library_uid = await newLibrary(ada)
+      world.graphFaults.set('putCollection', 1)
+      const body = { library_uid, name: 'Manuals' }
+      expect((await post(ada, '/library/api/collections/', body)).status).toBe(503)
+      expect((await post(ada, '/library/api/collections/', body)).status).toBe(201)
+      await world.restart()
+      const { headers } = await call(ada, 'GET', `/library/api/collections/?library_uid=${library_uid}`)
+      expect(headers.get('x-total-count')).toBe('1')
+    })
+
     test('no delegation, no library', async () => {
       const body = { name: 'Half', library_type: 'film' }
       expect((await call(ada, 'POST', '/library/api/libraries/', { body, delegate: false })).status).toBe(503)

@@ -3,8 +3,9 @@ import { assertMayCurate } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { NotFoundError } from '../errors.ts'
 import { ensureCollectionProjected } from '../projection.ts'
-import { insertCollection } from '../store/collections.ts'
+import { insertCollection, removeCollection } from '../store/collections.ts'
 import { liveLibrary } from '../store/libraries.ts'
+import type { CollectionRow, LibraryRow } from '../store/tables.ts'
 import type { LibraryImplementer } from './implementer.ts'
 import { readable } from './scope.ts'
 
@@ -29,13 +30,31 @@ export function collectionRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const library = await liveLibrary(sql.read, input.library_uid)
       if (!library) throw new NotFoundError('Library')
       assertMayCurate(context.principal, library)
-      await sql.transaction(async (tx) => {
-        if (!(await liveLibrary(tx, library.uid))) throw new NotFoundError('Library')
-        await insertCollection(tx, collection)
-      })
-      await ensureCollectionProjected(deps, library, collection)
+      await createCollection(deps, library, collection)
       const { updated_at: _, ...answer } = collection
       return { ...answer, library_name: library.name }
     }),
+  }
+}
+
+/** Nothing names a collection a second time, so one that the graph did not take is taken back. */
+async function createCollection(
+  deps: LibraryContext,
+  library: LibraryRow,
+  collection: CollectionRow,
+): Promise<void> {
+  const { sql, graph, log } = deps
+  await sql.transaction(async (tx) => {
+    if (!(await liveLibrary(tx, library.uid))) throw new NotFoundError('Library')
+    await insertCollection(tx, collection)
+  })
+  try {
+    await ensureCollectionProjected(deps, library, collection)
+  } catch (error) {
+    await sql.transaction((tx) => removeCollection(tx, collection.uid))
+    await graph
+      .deleteCollection(collection.uid)
+      .catch((err: unknown) => log.warn({ err }, 'a collection that was taken back may be left in the graph'))
+    throw error
   }
 }

@@ -15,6 +15,10 @@ export async function insertCollection(tx: Transaction<LibraryTables>, row: Coll
   return inserted !== undefined
 }
 
+export async function removeCollection(tx: Transaction<LibraryTables>, uid: string): Promise<void> {
+  await tx.deleteFrom('collection').where('uid', '=', uid).execute()
+}
+
 export function findCollection(db: Db, libraryUid: string, uid: string): Promise<CollectionRow | undefined> {
   return db
     .selectFrom('collection')

@@ -44,14 +44,15 @@ export function libraryOfWorkspace(db: Db, workspaceId: string): Promise<Library
     .executeTakeFirst()
 }
 
-/** Uids of libraries whose deletion is under way; of one workspace and owner, or all. */
+/** Uids of libraries whose deletion is under way: all, or those of one owner's workspace. */
 export async function doomedLibraries(
   db: Db,
-  of?: { workspace_id: string; owner_username?: string },
+  of?: { workspace_id: string; owner_username: string },
 ): Promise<string[]> {
   let query = db.selectFrom('library').select('uid').where('deleted_at', 'is not', null)
-  if (of) query = query.where('workspace_id', '=', of.workspace_id)
-  if (of?.owner_username !== undefined) query = query.where('owner_username', '=', of.owner_username)
+  if (of) {
+    query = query.where('workspace_id', '=', of.workspace_id).where('owner_username', '=', of.owner_username)
+  }
   return (await query.execute()).map(({ uid }) => uid)
 }
 
