@@ -18,7 +18,7 @@ export function callerOf({ surface, user }: Principal): Caller {
   return { username: user.username, isStaff: user.is_staff }
 }
 
-export function owns(principal: Principal, library: Owned): boolean {
+function owns(principal: Principal, library: Owned): boolean {
   return library.owner_username !== null && library.owner_username === callerOf(principal).username
 }
 

@@ -16,7 +16,7 @@ import type { CollectionRow, LibraryRow } from './store/tables.ts'
 const EVERYTHING: Scope = { libraries: 'all' }
 
 /** Writes a library's row into the graph; throws `NotFoundError` when it is deleted meanwhile. */
-export async function projectLibrary(stores: Stores, library: LibraryRow): Promise<void> {
+async function projectLibrary(stores: Stores, library: LibraryRow): Promise<void> {
   const { sql, graph } = stores
   try {
     await putLibrary(stores, library)

@@ -123,7 +123,7 @@ function updatedColumns<T>(excluded: (column: (typeof UPDATED)[number]) => T): R
  * Text that sorts events of an item's jobs: content that is complete before anything else (an item stays as it
  * was while a new version is pending or has failed), then the newer job, then the newer state of one job.
  */
-export function jobOrder(job: Job): string {
+function jobOrder(job: Job): string {
   return [
     job.status === 'completed' ? 1 : 0,
     job.created_at,

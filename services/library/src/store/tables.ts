@@ -54,7 +54,7 @@ export interface ItemRow {
 }
 
 /** Keeps events that were on their way from bringing a deleted item back. */
-export interface ItemDeletionRow {
+interface ItemDeletionRow {
   item_uid: string
   library_uid: string
   deleted_at: string
