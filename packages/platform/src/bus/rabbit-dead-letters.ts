@@ -25,8 +25,14 @@ export class RabbitDeadLetters implements DeadLetters {
     this.#setting = setting
   }
 
-  count(): Promise<number> {
-    return this.#alone(async (channel) => (await channel.checkQueue(deadLetterQueue)).messageCount)
+  /** By taking one: asked for its length, the queue may not yet count what has just been handed back. */
+  async count(): Promise<number> {
+    let count = 0
+    await this.#look((raw) => {
+      count = raw.fields.messageCount + 1
+      return false
+    })
+    return count
   }
 
   async list(limit = 100): Promise<DeadLetter[]> {

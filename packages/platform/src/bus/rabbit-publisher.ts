@@ -3,7 +3,7 @@ import { IllegalOperationError } from 'amqplib'
 import { BusUnavailable, UnknownQueue } from './port.ts'
 import type { RabbitLink } from './rabbit-link.ts'
 import type { Wire } from './rabbit-message.ts'
-import { declareTopology, type TopologyOptions } from './topology.ts'
+import { declareTopology, exchanges, type TopologyOptions } from './topology.ts'
 
 const PAUSE_MS = 50
 
@@ -58,6 +58,21 @@ export class RabbitPublisher {
     const forget = () => this.#inFlight.delete(sending)
     sending.then(forget, forget)
     return sending
+  }
+
+  /** Asks the broker something harmless. Rejects with `BusUnavailable`. */
+  async ping(): Promise<void> {
+    const { channel } = await this.#link.session(0)
+    const late = new Error(`no answer in ${this.#timeoutMs} ms`)
+    const { promise, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(late), this.#timeoutMs)
+    try {
+      await Promise.race([channel.checkExchange(exchanges.events), promise])
+    } catch (cause) {
+      throw new BusUnavailable('the broker does not answer', { cause })
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Waits until nothing is on its way any more, but no longer than `ms`. */

@@ -205,7 +205,7 @@ class RabbitBus implements Bus {
   async ping(): Promise<void> {
     this.#assertOpen()
     if (this.state() === 'down') throw new BusUnavailable('the broker is not connected')
-    await this.#dead.count()
+    await this.#publisher.ping()
   }
 
   close(): Promise<void> {

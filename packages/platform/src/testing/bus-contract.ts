@@ -405,8 +405,10 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
         await bus.deadLetters().drop(`${WORK}:two`)
         const ids = async () => (await bus.deadLetters().list()).map(({ message }) => message.id).toSorted()
         expect(await ids()).toEqual(['one', 'three'])
-        // Looking changes nothing.
-        expect(await ids()).toEqual(['one', 'three'])
+        for (let look = 0; look < 30; look++) {
+          expect(await ids()).toEqual(['one', 'three'])
+          expect(await bus.deadLetters().count()).toBe(2)
+        }
         expect(await bus.deadLetters().list(1)).toHaveLength(1)
       })
 
