@@ -20,22 +20,12 @@ export type LibraryType = z.infer<typeof LibraryType>
 
 /** How a library's documents are cut. Sizes in tokens of the embedding model. */
 export const ChunkingConfig = z.object({
-  strategy: z.enum([
-    'chapter',
-    'scene',
-    'section',
-    'heading',
-    'stanza',
-    'work',
-    'entry',
-    'deliverable',
-    'statement',
-  ]),
+  strategy: z.enum(['heading', 'chapter', 'section', 'stanza', 'scene', 'work', 'entry', 'statement']),
   target_tokens: z.number().int().min(32).max(500),
   max_tokens: z.number().int().min(32).max(500),
   min_tokens: z.number().int().min(0).max(500),
   overlap_tokens: z.number().int().min(0).max(200),
-  keep_whole: z.array(z.enum(['code', 'table', 'list', 'quotation', 'dialogue', 'stanza'])),
+  keep_whole: z.array(z.enum(['code', 'table', 'list', 'quotation', 'dialogue', 'stanza', 'speech'])),
 })
 export type ChunkingConfig = z.infer<typeof ChunkingConfig>
 
@@ -70,6 +60,7 @@ export const WorkspaceId = z
   .min(1, 'May not be blank.')
   .max(64)
   .regex(/^[^\s\0/?#]+$/, 'May not contain spaces, slashes, ? or #.')
+  .refine((id) => id !== '.' && id !== '..', 'May not be . or ..')
 
 export const Library = z.object({
   uid: Uid,

@@ -10,7 +10,9 @@ export {
   type Signer,
   type Verifier,
 } from './assertion.ts'
-export { openFolderBlobs, openFolderSource } from './blobs/folder.ts'
+export { openFolderBlobs } from './blobs/folder.ts'
+export { openFolderSource } from './blobs/folder-source.ts'
+export { checkKey } from './blobs/key.ts'
 export {
   BlobKeyError,
   BlobNotFoundError,

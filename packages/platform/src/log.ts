@@ -1,3 +1,5 @@
+import { mkdirSync, renameSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
 import { currentRequest, currentTrace } from './telemetry.ts'
 
@@ -28,4 +30,11 @@ export function createLog({ component, level, destination }: LogOptions): Logger
     },
     destination ?? pino.destination({ dest: 1, sync: true }),
   )
+}
+
+/** A log file that is put aside as `<file>.1` at opening when it has grown over `maxBytes`. */
+export function openLogFile(file: string, maxBytes = 20_000_000): DestinationStream {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > maxBytes) renameSync(file, `${file}.1`)
+  return pino.destination({ dest: file, sync: true, mode: 0o600 })
 }

@@ -8,7 +8,7 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api'
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const tracer = trace.getTracer('mnemosyne')
 const requests = new AsyncLocalStorage<{ request_id: string }>()
@@ -64,6 +64,13 @@ export function withTrace<T>(headers: Record<string, string | undefined>, work: 
 }
 
 export { SpanKind }
+
+/** A registry with the process's own metrics: memory, CPU, event-loop delay. */
+export function createRegistry(): Registry {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  return registry
+}
 
 /**
  * Prometheus metrics of one component in a registry that several components may share (one process).

@@ -24,7 +24,7 @@ import { ingestRouter, type Sources } from './routes/router.ts'
 import { uploadRoute } from './routes/upload.ts'
 import { abandonedJobs, releaseAll } from './store/jobs.ts'
 import { type IngestTables, ingestMigrations } from './store/tables.ts'
-import { announceAll, startWorker, type WorkerDeps } from './worker/worker.ts'
+import { announceAll, startWorker, type Worker, type WorkerDeps } from './worker/worker.ts'
 
 export interface IngestDeps {
   config: IngestConfig
@@ -46,41 +46,29 @@ export interface IngestDeps {
    * process before end at once, and every pending job is announced again.
    */
   soleWorker: boolean
+  /** False: answers, but takes no work and sends nothing out. */
+  work: boolean
   log: Logger
   metrics: Metrics
 }
 
 /** Starts the ingest service: its routes, its worker, its outbox relay and its consumers. */
 export async function startIngest(deps: IngestDeps): Promise<Service> {
-  const { config, sql, bus, blobs, graph, log, metrics, clock } = deps
+  const { config, sql, bus, blobs, graph, log, metrics } = deps
   await sql.migrate(ingestMigrations)
   await rm(deps.workDir, { recursive: true, force: true })
   await mkdir(deps.workDir, { recursive: true, mode: 0o700 })
   if (deps.soleWorker) await releaseAll(sql)
 
-  let stopWhere: Parameters<typeof consumeLibraryEvents>[0]['stopWhere'] = () => {}
-  // Subscriptions stand before the relay starts: in one process an event reaches only those who listen.
-  const events = await consumeLibraryEvents({ sql, blobs, bus, stopWhere: (matches) => stopWhere(matches) })
-  const relay = startRelay({ sql, bus, clock, log, metrics })
-  const wakeRelay = () => relay.wake()
   const work: WorkerDeps = {
     ...deps,
     batchSize: config.EMBEDDING_BATCH_SIZE,
     maxFileBytes: config.INGEST_MAX_FILE_BYTES,
-    wakeRelay,
+    wakeRelay: () => running?.relay.wake(),
   }
-  const doors = { ...work, library: deps.library }
-  const worker = await startWorker(work, {
-    concurrency: config.WORKER_CONCURRENCY,
-    leaseMs: config.INGEST_LEASE_SECONDS * 1000,
-    retries: config.INGEST_RETRIES,
-    firstRetryMs: config.INGEST_RETRY_FIRST_SECONDS * 1000,
-    maxRetryMs: config.INGEST_RETRY_MAX_SECONDS * 1000,
-  })
-  stopWhere = worker.stopWhere
-  await announceAll(work, await abandonedJobs(sql, clock().toISOString(), { pendingToo: deps.soleWorker }))
-  await embedWaiting(work)
+  const running = deps.work ? await startWork({ ...work, soleWorker: deps.soleWorker }, config) : undefined
 
+  const doors = { ...work, library: deps.library }
   const readiness = () => readinessOf({ sql, graph, blobs, bus, embedder: deps.embedder })
   const fetch = serviceApp({
     name: 'ingest',
@@ -89,7 +77,7 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
     readiness,
     verify: deps.verify,
     errorStatus,
-    router: ingestRouter({ ...doors, abort: (jobId) => worker.abort(jobId) }),
+    router: ingestRouter({ ...doors, abort: (jobId) => running?.worker.abort(jobId) }),
     routes: (app, principalOf) => uploadRoute(app, principalOf, doors),
   })
   return {
@@ -97,10 +85,38 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
     fetch,
     readiness,
     async stop() {
+      await running?.close()
+      await rm(deps.workDir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The worker, the outbox relay and the consumer of the library's events. */
+async function startWork(deps: WorkerDeps & Pick<IngestDeps, 'soleWorker'>, config: IngestConfig) {
+  const { sql, blobs, bus, clock, log, metrics } = deps
+  let stopWhere: Worker['stopWhere'] = () => {}
+  // Before the relay: in one process an event reaches only those who listen.
+  const events = await consumeLibraryEvents({ sql, blobs, bus, stopWhere: (matches) => stopWhere(matches) })
+  const relay = startRelay({ sql, bus, clock, log, metrics })
+  const working = { ...deps, wakeRelay: () => relay.wake() }
+  const worker = await startWorker(working, {
+    concurrency: config.WORKER_CONCURRENCY,
+    leaseMs: config.INGEST_LEASE_SECONDS * 1000,
+    retries: config.INGEST_RETRIES,
+    firstRetryMs: config.INGEST_RETRY_FIRST_SECONDS * 1000,
+    maxRetryMs: config.INGEST_RETRY_MAX_SECONDS * 1000,
+  })
+  stopWhere = worker.stopWhere
+  const now = clock().toISOString()
+  await announceAll(working, await abandonedJobs(sql, now, { pendingToo: deps.soleWorker }))
+  await embedWaiting(working)
+  return {
+    relay,
+    worker,
+    async close() {
       await worker.close()
       await events.close()
       await relay.stop()
-      await rm(deps.workDir, { recursive: true, force: true })
     },
   }
 }

@@ -1,0 +1,37 @@
+import { authConfig } from '@mnemosyne/auth'
+import { gatewayConfig } from '@mnemosyne/gateway'
+import { ingestConfig } from '@mnemosyne/ingest'
+import { libraryConfig } from '@mnemosyne/library'
+import { mcpConfig } from '@mnemosyne/mcp'
+import { ConfigError, parseConfig } from '@mnemosyne/platform'
+import { searchConfig } from '@mnemosyne/search'
+import type { Env } from './settings.ts'
+
+export const serviceSchemas = {
+  gateway: gatewayConfig,
+  auth: authConfig,
+  library: libraryConfig,
+  ingest: ingestConfig,
+  search: searchConfig,
+  mcp: mcpConfig,
+}
+
+export type ServiceConfigs = {
+  [name in keyof typeof serviceSchemas]: ReturnType<(typeof serviceSchemas)[name]['parse']>
+}
+
+/** Each service's own variables, parsed once. The faults of all services stand in one ConfigError. */
+export function readServiceConfigs(env: Env): ServiceConfigs {
+  const faults: string[] = []
+  const configs: Record<string, unknown> = {}
+  for (const [name, schema] of Object.entries(serviceSchemas)) {
+    try {
+      configs[name] = parseConfig(name, schema, env)
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      faults.push(...error.faults.map((fault) => `${name}: ${fault}`))
+    }
+  }
+  if (faults.length > 0) throw new ConfigError('mnemosyne', faults)
+  return configs as ServiceConfigs
+}

@@ -1,0 +1,291 @@
+import { randomUUID } from 'node:crypto'
+import { type AuthAdmin, type AuthTables, startAuth } from '@mnemosyne/auth'
+import {
+  authInternalContract,
+  createClient,
+  type FetchHandler,
+  libraryContract,
+  libraryInternalContract,
+  REQUEST_ID_HEADER,
+  type Resolution,
+  SERVICE_NAMES,
+  type ServiceName,
+  searchContract,
+  servicePrincipal,
+} from '@mnemosyne/contracts'
+import { startGateway } from '@mnemosyne/gateway'
+import { openEmbeddedGraph } from '@mnemosyne/graph'
+import { type IngestTables, openProcessor, startIngest } from '@mnemosyne/ingest'
+import { type LibraryTables, startLibrary } from '@mnemosyne/library'
+import { startMcp } from '@mnemosyne/mcp'
+import {
+  createLog,
+  createRegistry,
+  createSigner,
+  createVerifier,
+  currentRequest,
+  type Logger,
+  Metrics,
+  openDataFolder,
+  openFolderBlobs,
+  openFolderSource,
+  openLogFile,
+  openSql,
+  publicKeys,
+  type Service,
+  type Sql,
+  startTracing,
+  systemClock,
+  traceHeaders,
+} from '@mnemosyne/platform'
+import { startSearch } from '@mnemosyne/search'
+import { loadAssertionKeys } from './assertion-keys.ts'
+import { readServiceConfigs } from './configs.ts'
+import { type ModelState, openModel } from './model.ts'
+import { openHeldBus } from './open-bus.ts'
+import type { Env, Settings } from './settings.ts'
+
+/** Raised when a newer layout of the data folder needs a migration of its own. */
+const DATA_FORMAT = 1
+
+export interface System {
+  readonly services: Readonly<Record<ServiceName, Service>>
+  /** The gateway: what listens to the world. */
+  readonly fetch: FetchHandler
+  /** The gateway for whoever may open the data folder: every request is the first user's, without a token. */
+  readonly localFetch: FetchHandler
+  readonly admin: Administration
+  readonly model: ModelState
+  readonly log: Logger
+  close(): Promise<void>
+}
+
+/** What may be done with the stores in hand, beside the API. Refusals are DomainErrors. */
+export type Administration = ReturnType<typeof administrationOf>
+
+export interface SystemOptions {
+  settings: Settings
+  env: Env
+  version: string
+  onModelProgress?: Parameters<typeof openModel>[1]['onProgress']
+  /** `administer`: no model, no worker, and no event goes out; those wait in the outbox. */
+  purpose?: 'serve' | 'administer'
+}
+
+/**
+ * Opens the stores that the environment names and starts all six services on them, in this process. They call
+ * each other through their fetch handlers; nothing listens yet. `close` ends the services, then the stores.
+ */
+export async function openSystem(options: SystemOptions): Promise<System> {
+  const { settings, env, version, onModelProgress, purpose = 'serve' } = options
+  const configs = readServiceConfigs(env)
+  const closing = new AsyncDisposableStack()
+  try {
+    const folder = closing.use(
+      await openDataFolder(settings.MNEMOSYNE_DATA_DIR, { formatVersion: DATA_FORMAT }),
+    )
+    const logFile = openLogFile(folder.path('logs', 'mnemosyne.jsonl'))
+    const logOf = (component: string) =>
+      createLog({ component, level: settings.LOGGING_LEVEL, destination: logFile })
+    const registry = createRegistry()
+    const metricsOf = (component: string) => new Metrics(registry, component)
+    const log = logOf('mnemosyne')
+    const metrics = metricsOf('mnemosyne')
+    const clock = systemClock
+    const endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
+    if (endpoint) closing.defer(startTracing({ endpoint, serviceName: 'mnemosyne', version }))
+
+    const openStore = async <DB>(service: 'auth' | 'library' | 'ingest'): Promise<Sql<DB>> => {
+      const url = configs[service].DATABASE_URL ?? `sqlite:${folder.path(`${service}.db`)}`
+      return closing.use(
+        await openSql<DB>(url, { schema: service, log: logOf(service), metrics: metricsOf(service), clock }),
+      )
+    }
+    const graph = closing.use(await openEmbeddedGraph({ file: folder.path('graph.db'), log, metrics, clock }))
+    const blobs = closing.use(await openFolderBlobs(folder.path('blobs')))
+    const { bus, release } = await openHeldBus(configs.ingest.AMQP_URL, {
+      log,
+      metrics,
+      clock,
+      deadLetterFile: folder.path('dead-letters.jsonl'),
+      sends: purpose === 'serve',
+    })
+    closing.use(bus)
+    const model =
+      purpose === 'serve' ? await openModel(settings, { onProgress: onModelProgress, log, metrics }) : noModel
+    if (model.embedder) closing.use(model.embedder)
+    const processor = closing.use(
+      openProcessor({
+        size: configs.ingest.WORKER_CONCURRENCY,
+        limits: {
+          timeoutMs: configs.ingest.INGEST_PARSE_TIMEOUT_SECONDS * 1000,
+          maxRssBytes: configs.ingest.INGEST_PARSE_MEMORY_MB * 1_048_576,
+          maxInputBytes: configs.ingest.INGEST_MAX_FILE_BYTES,
+          maxOutputBytes: configs.ingest.INGEST_MAX_FILE_BYTES,
+          maxPages: configs.ingest.INGEST_MAX_PAGES,
+        },
+        tokenizerDir: model.embedder ? model.dir : undefined,
+        inputDirs: [folder.path('work')],
+        log: logOf('ingest'),
+        metrics: metricsOf('ingest'),
+      }),
+    )
+
+    const keys = await loadAssertionKeys(env.ASSERTION_KEYS, folder.path('secrets', 'assertion-keys.json'))
+    const verifierOf = (service: ServiceName) => createVerifier(service, publicKeys(keys))
+    const services = {} as Record<ServiceName, Service>
+    const reach = (service: ServiceName) => ({
+      fetch: (request: Request) => services[service].fetch(request),
+      audience: service,
+      headers: () => ({ [REQUEST_ID_HEADER]: currentRequest().request_id ?? '', ...traceHeaders() }),
+    })
+    const begin = <S extends Service>(service: S): S => {
+      services[service.name] = service
+      closing.defer(() => service.stop())
+      return service
+    }
+    const common = async (service: ServiceName) => ({
+      clock,
+      log: logOf(service),
+      metrics: metricsOf(service),
+      verify: await verifierOf(service),
+    })
+
+    const auth = begin(
+      await startAuth({
+        ...(await common('auth')),
+        sql: await openStore<AuthTables>('auth'),
+        bus,
+        library: createClient(libraryInternalContract, reach('library')),
+        ids: randomUUID,
+      }),
+    )
+    begin(
+      await startLibrary({
+        ...(await common('library')),
+        sql: await openStore<LibraryTables>('library'),
+        graph,
+        bus,
+        auth: createClient(authInternalContract, reach('auth')),
+        ids: randomUUID,
+      }),
+    )
+    begin(
+      await startIngest({
+        ...(await common('ingest')),
+        config: configs.ingest,
+        sql: await openStore<IngestTables>('ingest'),
+        graph,
+        blobs,
+        sources: {
+          daedalus: configs.ingest.DAEDALUS_STORAGE_DIR
+            ? await openFolderSource(configs.ingest.DAEDALUS_STORAGE_DIR)
+            : undefined,
+          spelunker: configs.ingest.SPELUNKER_STORAGE_DIR
+            ? await openFolderSource(configs.ingest.SPELUNKER_STORAGE_DIR)
+            : undefined,
+        },
+        bus,
+        processor,
+        embedder: () => model.embedder,
+        library: createClient(libraryInternalContract, reach('library')),
+        workDir: folder.path('work'),
+        soleWorker: !configs.ingest.AMQP_URL,
+        work: purpose === 'serve',
+      }),
+    )
+    begin(
+      await startSearch({
+        ...(await common('search')),
+        config: configs.search,
+        graph,
+        embedder: () => model,
+      }),
+    )
+    const sign = await createSigner('gateway', keys)
+    begin(
+      await startMcp({
+        ...(await common('mcp')),
+        config: configs.mcp,
+        search: createClient(searchContract, reach('search')),
+        library: createClient(libraryContract, reach('library')),
+        sign: await createSigner('mcp', keys),
+        readiness: [() => services.search.readiness(), () => services.ingest.readiness()],
+      }),
+    )
+    const upstreams = Object.fromEntries(
+      SERVICE_NAMES.map((name) => [name, (request: Request) => services[name].fetch(request)]),
+    ) as Record<ServiceName, FetchHandler>
+    const gatewayDeps = {
+      config: configs.gateway,
+      upstreams,
+      sign,
+      readyPeers: SERVICE_NAMES.filter((name) => name !== 'gateway'),
+      log: logOf('gateway'),
+      metrics: metricsOf('gateway'),
+      clock,
+    }
+    const gateway = begin(await startGateway(gatewayDeps))
+    const admin = administrationOf(auth.admin, () => sign(servicePrincipal('rest'), 'library'))
+    const local = await startGateway({
+      ...gatewayDeps,
+      upstreams: { ...upstreams, auth: asFirstUser(admin, upstreams.auth) },
+    })
+    release()
+    return {
+      services,
+      fetch: gateway.fetch,
+      localFetch: withBearer(local.fetch),
+      admin,
+      model,
+      log,
+      close: () => closing.disposeAsync(),
+    }
+  } catch (error) {
+    await closing.disposeAsync().catch(() => undefined)
+    throw error
+  }
+}
+
+const noModel: ModelState = {
+  embedder: null,
+  reason: 'Not started for an administrative command.',
+  whatToDo: '',
+}
+
+/** Auth's administration, with the delegation by which auth asks the library service. */
+function administrationOf(auth: AuthAdmin, delegate: () => Promise<string>) {
+  const call = async () => ({ delegations: { library: await delegate() } })
+  return {
+    createUser: auth.createUser,
+    firstUser: auth.firstUser,
+    seedSigningKey: auth.seedSigningKey,
+    createUserToken: async (input: Parameters<AuthAdmin['createUserToken']>[0]) =>
+      auth.createUserToken(input, await call()),
+    localPrincipal: async (username: string) => auth.localPrincipal(username, await call()),
+  }
+}
+
+/** The auth service as the local gateway sees it: whatever credential is shown, it is the first user's. */
+function asFirstUser(admin: Administration, auth: FetchHandler): FetchHandler {
+  return async (request) => {
+    if (!new URL(request.url).pathname.startsWith('/internal/auth/resolve')) return auth(request)
+    const user = await admin.firstUser()
+    if (!user)
+      return Response.json({ detail: 'There is no user yet: run create-user first.' }, { status: 503 })
+    const resolution: Resolution = {
+      outcome: 'resolved',
+      principal: await admin.localPrincipal(user.username),
+    }
+    return Response.json(resolution)
+  }
+}
+
+/** The gateway refuses a request without any credential before it asks; the local one needs none. */
+function withBearer(fetch: FetchHandler): FetchHandler {
+  return (request) => {
+    const headers = new Headers(request.headers)
+    headers.set('authorization', 'Bearer local')
+    return fetch(new Request(request, { headers }))
+  }
+}

@@ -1,0 +1,35 @@
+import { resolve } from 'node:path'
+import { about, LogLevel, Port, parseConfig } from '@mnemosyne/platform'
+import { z } from 'zod'
+
+/** The variables of the process that runs all services; each service parses its own beside it. */
+export const settingsSchema = z.object({
+  MNEMOSYNE_DATA_DIR: about(z.string().default('./data'), 'where everything is kept'),
+  MNEMOSYNE_CACHE_DIR: about(
+    z.string().optional(),
+    'where downloaded models are kept; default ~/.cache/mnemosyne',
+  ),
+  MNEMOSYNE_MODEL_DIR: about(z.string().optional(), 'a folder with another local ONNX embedding model'),
+  HF_ENDPOINT: about(z.string().optional(), 'another address of the Hugging Face hub'),
+  MNEMOSYNE_HOST: about(z.string().default('127.0.0.1'), 'address on which the gateway listens'),
+  MNEMOSYNE_PORT: about(Port.default(23_181), 'port on which the gateway listens'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: about(z.string().optional(), 'where traces go, by OTLP over HTTP'),
+  LOGGING_LEVEL: about(LogLevel.default('info'), 'how much is logged'),
+})
+
+export type Settings = z.infer<typeof settingsSchema>
+export type Env = Record<string, string | undefined>
+
+/** `--data-dir` wins over the environment. The folder is absolute in the answer. */
+export function readSettings(env: Env, options: { dataDir?: string }): Settings {
+  const settings = parseConfig('mnemosyne', settingsSchema, env)
+  // npm runs its scripts in the package's folder; INIT_CWD is where the person stands.
+  const here = env.INIT_CWD ?? process.cwd()
+  return {
+    ...settings,
+    MNEMOSYNE_DATA_DIR: resolve(
+      options.dataDir ? here : process.cwd(),
+      options.dataDir ?? settings.MNEMOSYNE_DATA_DIR,
+    ),
+  }
+}
