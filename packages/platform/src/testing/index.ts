@@ -1,3 +1,4 @@
+export { blobsContract } from './blobs-contract.ts'
 export { type BusOpening, busContract } from './bus-contract.ts'
 export { createPostgresDatabase, startPostgres, type TestServer } from './postgres-server.ts'
 export {
@@ -16,4 +17,5 @@ export {
   sharedRabbitMq,
   shareServers,
 } from './servers.ts'
+export { describeSmallDisk, mountSmallDisk, type SmallDisk } from './small-disk.ts'
 export { sqlContract } from './sql-contract.ts'
