@@ -66,12 +66,11 @@ export class World implements AsyncDisposable {
   readonly events: BusMessage[] = []
   /** `username library_uid` → role */
   readonly members = new Map<string, Role>()
-  /** Operations of the graph that fail, and how often. */
-  readonly graphFaults = new Map<keyof GraphStore, number>()
+  readonly #graphFaults = new Set<keyof GraphStore>()
+  authIsAway = false
   service!: Service
   readonly #sign: Signer
   readonly #start: () => Promise<Service>
-  #authFaults = 0
 
   private constructor(
     dir: string,
@@ -99,7 +98,7 @@ export class World implements AsyncDisposable {
     const world = new World(dir, { sql, graph, bus }, await createSigner('gateway', keys), (self) =>
       startLibrary({
         sql,
-        graph: faulty(graph, self.graphFaults),
+        graph: faulty(graph, self.#graphFaults),
         bus,
         auth: createClient(authInternalContract, { fetch: authStandIn(self, verifyAuth), audience: 'auth' }),
         verify,
@@ -123,15 +122,16 @@ export class World implements AsyncDisposable {
     this.service = await this.#start()
   }
 
-  failAuthOnce(): void {
-    this.#authFaults += 1
-  }
-
-  /** Whether auth fails this time. */
-  takeAuthFault(): boolean {
-    if (this.#authFaults === 0) return false
-    this.#authFaults -= 1
-    return true
+  /** Runs `work` while one operation of the graph, or auth, fails. */
+  async without<T>(part: keyof GraphStore | 'auth', work: () => Promise<T>): Promise<T> {
+    if (part === 'auth') this.authIsAway = true
+    else this.#graphFaults.add(part)
+    try {
+      return await work()
+    } finally {
+      this.authIsAway = false
+      this.#graphFaults.clear()
+    }
   }
 
   async restart(): Promise<void> {
@@ -200,17 +200,13 @@ export class World implements AsyncDisposable {
   }
 }
 
-/** The real store, of which chosen operations are unavailable for a while. */
-function faulty(graph: GraphStore, faults: Map<keyof GraphStore, number>): GraphStore {
+/** The real store, of which chosen operations are unavailable for a while: for the service, not for the test. */
+function faulty(graph: GraphStore, faults: Set<keyof GraphStore>): GraphStore {
   return new Proxy(graph, {
     get(target, name: keyof GraphStore) {
       const operation = target[name] as (...args: unknown[]) => Promise<unknown>
       return async (...args: unknown[]) => {
-        const left = faults.get(name) ?? 0
-        if (left > 0) {
-          faults.set(name, left - 1)
-          throw new GraphUnavailableError('the store is away for a test')
-        }
+        if (faults.has(name)) throw new GraphUnavailableError('the store is away for a test')
         return operation.apply(target, args)
       }
     },
@@ -229,7 +225,7 @@ function authStandIn(world: World, verify: (assertion: string | null) => Promise
     router: os.router({
       resolve: os.resolve.handler(() => ({ outcome: 'refused', reason: 'missing', detail: '' })),
       putOwner: os.putOwner.handler(({ input, context }) => {
-        if (world.takeAuthFault()) throw new DomainError('DOWN', 'The database of auth is away.')
+        if (world.authIsAway) throw new DomainError('DOWN', 'The database of auth is away.')
         if (context.principal.user?.username !== input.username)
           throw new DomainError('NOT_YOU', 'Not yours.')
         world.members.set(`${input.username} ${input.library_uid}`, 'owner')
