@@ -52,7 +52,7 @@ export async function openApiDocument(): Promise<ApiDocument> {
     {
       info: {
         title: 'Mnemosyne',
-        version: '1.0.0',
+        version: '0.1.0',
         description:
           'Documents in, ranked and cited evidence out. Paths work with and without the last slash.',
         license: { name: 'MIT', identifier: 'MIT' },
@@ -69,7 +69,7 @@ export async function openApiDocument(): Promise<ApiDocument> {
     },
   )
   const paths: ApiDocument['paths'] = {
-    ...(document.paths as ApiDocument['paths']),
+    ...withLastSlash(document.paths as ApiDocument['paths']),
     [UPLOAD_PATH]: { post: uploadOperation() },
   }
   for (const item of Object.values(paths)) {
@@ -79,6 +79,11 @@ export async function openApiDocument(): Promise<ApiDocument> {
     }
   }
   return { ...document, paths }
+}
+
+/** The generator cuts off the last slash, with which the contracts write every path. */
+function withLastSlash(paths: ApiDocument['paths']): ApiDocument['paths'] {
+  return Object.fromEntries(Object.entries(paths).map(([path, item]) => [`${path}/`, item]))
 }
 
 /** Streamed to storage, so it stands beside the contracts: fields first, then `file`. */

@@ -11,6 +11,7 @@ const FILES = [
   { path: '/', file: 'home.html', type: HTML },
   { path: '/api/docs', file: 'docs.html', type: HTML },
   { path: '/static/page.css', file: 'page.css', type: 'text/css; charset=utf-8' },
+  { path: '/static/icon.svg', file: 'icon.svg', type: 'image/svg+xml' },
   { path: '/static/home.js', file: 'home.js', type: SCRIPT },
   { path: '/static/docs.js', file: 'docs.js', type: SCRIPT },
 ]
@@ -20,6 +21,7 @@ const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
+  "img-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

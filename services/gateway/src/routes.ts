@@ -38,6 +38,7 @@ export const PUBLIC_PATHS = [
   '/api/schema',
   '/api/docs',
   '/static/page.css',
+  '/static/icon.svg',
   '/static/home.js',
   '/static/docs.js',
   '/mcp/health',

@@ -50,6 +50,8 @@ describe('the schema', () => {
   test('describes only paths that are routed, and no internal one', () => {
     const paths = Object.keys(document.paths)
     expect(paths.length).toBeGreaterThan(15)
+    expect(paths.filter((path) => !path.endsWith('/'))).toEqual([])
+    expect(paths).toContain('/library/api/search/')
     for (const path of paths) expect([path, routeOf(path)?.target]).toEqual([path, expect.any(String)])
   })
 
