@@ -23,9 +23,9 @@ const SAMPLE_BYTES = 256 * 1024
  * first of `labels` that is known and not UTF-8; then statistics; at last windows-1252.
  */
 export function decodeText(bytes: Uint8Array, labels: (string | undefined)[] = []): Decoded {
-  const marked = BOMS.find(([bom]) => bom.every((byte, index) => bytes[index] === byte))
+  const marked = byteOrderMark(bytes)
   if (marked) return decodeAs(bytes.subarray(marked[0].length), marked[1])
-  const wide = zeroByteEncoding(bytes)
+  const wide = unmarkedWideEncoding(bytes)
   if (wide) return decodeAs(bytes, wide)
   if (!usesEscapes(bytes)) {
     const utf8 = decodeStrictUtf8(bytes)
@@ -67,18 +67,42 @@ function usesEscapes(bytes: Uint8Array): boolean {
   return sample.includes('\x1b$') || sample.includes('\x1b(')
 }
 
-function zeroByteEncoding(bytes: Uint8Array): string | undefined {
+/** Text in units of two or four bytes, whose bytes would look like binary data. */
+export function isWideText(bytes: Uint8Array): boolean {
+  return (byteOrderMark(bytes)?.[0].length ?? 3) !== 3 || unmarkedWideEncoding(bytes) !== undefined
+}
+
+function byteOrderMark(bytes: Uint8Array): (typeof BOMS)[number] | undefined {
+  return BOMS.find(([mark]) => mark.every((byte, index) => bytes[index] === byte))
+}
+
+/** UTF-32 by its zero bytes; UTF-16 by one of each two bytes having few values, zero (a blank's) among them. */
+function unmarkedWideEncoding(bytes: Uint8Array): string | undefined {
   const length = Math.min(bytes.length, 4096) & ~3
   if (length < 8) return undefined
   const zeros = [0, 0, 0, 0]
-  for (let index = 0; index < length; index += 1) if (bytes[index] === 0) zeros[index & 3]! += 1
-  const share = zeros.map((count) => count / (length / 4)) as [number, number, number, number]
-  const [a, b, c, d] = share
+  const counts: [Map<number, number>, Map<number, number>] = [new Map(), new Map()]
+  for (let index = 0; index < length; index += 1) {
+    const byte = bytes[index]!
+    if (byte === 0) zeros[index & 3]! += 1
+    const half = counts[(index & 1) as 0 | 1]
+    half.set(byte, (half.get(byte) ?? 0) + 1)
+  }
+  const [a, b, c, d] = zeros.map((count) => count / (length / 4)) as [number, number, number, number]
   if (a > 0.9 && b > 0.9 && d < 0.1) return 'utf-32be'
   if (c > 0.9 && d > 0.9 && a < 0.1) return 'utf-32le'
-  if (a > 0.4 && c > 0.4 && b < 0.1 && d < 0.1) return 'utf-16be'
-  if (b > 0.4 && d > 0.4 && a < 0.1 && c < 0.1) return 'utf-16le'
-  return undefined
+  if (isHighHalf(counts[0], counts[1])) return 'utf-16be'
+  return isHighHalf(counts[1], counts[0]) ? 'utf-16le' : undefined
+}
+
+function isHighHalf(high: Map<number, number>, low: Map<number, number>): boolean {
+  const total = [...high.values()].reduce((sum, count) => sum + count, 0)
+  const common = [...high.values()].sort((one, two) => two - one).slice(0, 3)
+  const share = common.reduce((sum, count) => sum + count, 0) / total
+  const zeros = (high.get(0) ?? 0) / total
+  return (
+    share > 0.95 && zeros > 0.05 && (low.get(0) ?? 0) / total < 0.05 && low.size >= Math.min(8, total / 2)
+  )
 }
 
 /** UTF-8 with a few broken bytes: far more multi-byte sequences are whole than broken. */

@@ -1,4 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type'
+import { isWideText } from './charset.ts'
 import { EmptyFileError, UnsupportedFormatError } from './errors.ts'
 
 export const SUPPORTED_TYPES = ['application/pdf', 'text/html', 'text/markdown', 'text/plain'] as const
@@ -48,7 +49,7 @@ export async function detectType(bytes: Uint8Array, hints: TypeHints = {}): Prom
   const head = bytes.subarray(0, 64 * 1024)
   const binary = (await fileTypeFromBuffer(bytes).catch(() => undefined))?.mime
   if (binary && !isTextual(binary)) throw unsupported(binary)
-  if (!binary && looksBinary(head)) throw unsupported('application/octet-stream')
+  if (!binary && !isWideText(head) && looksBinary(head)) throw unsupported('application/octet-stream')
   return textType(head, hints)
 }
 

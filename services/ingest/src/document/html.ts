@@ -54,6 +54,8 @@ interface TableFrame {
   row?: string[]
   rowIsHeader: boolean
   inHead: boolean
+  /** The row has a cell of its own, not only such that reach down into it. */
+  hasOwnCell: boolean
   /** Text of cells that reach down into later rows, by column. */
   carried: Map<number, { text: string; left: number }>
   cell?: { buffer: string[]; colspan: number; rowspan: number }
@@ -186,6 +188,7 @@ class HtmlReader {
       endRow(table)
       table.row = []
       table.rowIsHeader = true
+      table.hasOwnCell = false
       takeCarried(table)
     } else if (tagName === 'td' || tagName === 'th') {
       endCell(table)
@@ -245,13 +248,14 @@ class HtmlReader {
 }
 
 function newTable(): TableFrame {
-  return { header: [], rows: [], rowIsHeader: true, inHead: false, carried: new Map() }
+  return { header: [], rows: [], rowIsHeader: true, inHead: false, hasOwnCell: false, carried: new Map() }
 }
 
 function endCell(table: TableFrame): void {
   const { cell, row } = table
   if (!cell || !row) return
   table.cell = undefined
+  table.hasOwnCell = true
   const text = cleanLines(cell.buffer.join('')).replaceAll('\n', ' ')
   for (let index = 0; index < cell.colspan; index += 1) {
     if (cell.rowspan > 1)
@@ -275,7 +279,7 @@ function endRow(table: TableFrame): void {
   endCell(table)
   const { row } = table
   table.row = undefined
-  if (!row?.some((cell) => cell !== '')) return
+  if (!table.hasOwnCell || !row?.some((cell) => cell !== '')) return
   const isHeader =
     table.rows.length === 0 && (table.inHead || (table.rowIsHeader && table.header.length === 0))
   if (isHeader) table.header.push(row)

@@ -15,6 +15,7 @@ export interface Layout {
 
 const LEAST_SHARE_IN_BLOCKS = 0.8
 const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/g
+const UNMAPPED = /(?!\s)\p{Cc}|\ufffd/gu
 const MONOSPACE =
   /mono|courier|consol|menlo|monaco|typewriter|inconsolata|terminal|fixed|sourcecode|cmtt|[a-z]tt\d|lmtt|ectt|sftt/i
 
@@ -54,6 +55,9 @@ function isTrusted(page: ParsedPage): boolean {
   const whole = countCharacters(page.text)
   const rtl = page.text.match(RTL)?.length ?? 0
   if (rtl > whole * 0.1) return false
+  // A font without a map to letters leaves its glyph numbers.
+  const unmapped = page.text.match(UNMAPPED)?.length ?? 0
+  if (unmapped > whole * 0.02) return false
   const turned = page.textItems.reduce((sum, item) => sum + (isTurned(item) ? item.text.length : 0), 0)
   if (turned > whole * 0.2) return false
   // Running lines are left out of the blocks on purpose; on a page of one line they may be most of it.
@@ -146,7 +150,7 @@ function addItem(blocks: Block[], block: LayoutBlock, page: number): void {
 /** Labels inside figures are short and bold like headings, but smaller than the text. */
 function isHeading(block: LayoutBlock, items: TextItem[], bodySize: number): boolean {
   const text = plain(block.text)
-  if (text.length > 200 || !/\p{L}{2}/u.test(text)) return false
+  if (text.length > 200 || !/\p{L}{2}/u.test(text) || /[-,;]$/.test(text)) return false
   const size = items.reduce((most, { height }) => Math.max(most, height), 0)
   return size === 0 || size >= bodySize * 0.92
 }
@@ -205,9 +209,13 @@ function sourceLine(line: TextItem[], left: number, advance: number): string {
   return text
 }
 
-/** Blocks come as Markdown: emphasis goes, escapes are undone. */
+// "pop- ular", but not "short- and long-term".
+const BROKEN_WORD = /(\p{Ll})- (?!(?:and|or|to|und|oder|bis)\b)(?=\p{Ll}{2})/gu
+
+/** Blocks come as Markdown: emphasis goes, escapes are undone; words broken where the style changes are mended. */
 function plain(text = ''): string {
-  return cleanLine(
+  const unmarked = cleanLine(
     text.replace(/\\([\\`*_{}[\]()#+\-.!|~<>&])|\*{1,3}|~~/g, (_, escaped?: string) => escaped ?? ''),
   )
+  return unmarked.replace(BROKEN_WORD, '$1')
 }

@@ -58,6 +58,11 @@ function continued(last: Block | undefined, next: Block): boolean {
     last.rows.push(...next.rows)
     return true
   }
+  const item = last?.type === 'list' ? last.items.at(-1) : undefined
+  if (item && next.type === 'paragraph' && !/[.:;!?]$/.test(item.text) && /^\p{Ll}/u.test(next.text)) {
+    item.text = joinWrappedLines([item.text, next.text])
+    return true
+  }
   if (last?.type === 'list' && next.type === 'list' && last.ordered === next.ordered) {
     last.items.push(...next.items)
     return true

@@ -74,26 +74,46 @@ interface Item {
 }
 
 function toLines(items: Item[]): Line[] {
-  const lines: Line[] = []
-  let line: Line | undefined
-  let previous: Item | undefined
+  const lines: Item[][] = [[]]
   for (const item of items) {
-    const [a, b, , , , y] = item.transform as [number, number, number, number, number, number]
-    const straight = Math.abs(b) < 0.01 && a > 0
-    if (item.str !== '') {
-      line ??= { text: '', size: 0, y: straight ? y : Number.NaN }
-      if (line.text !== '' && previous && needsBlank(previous, item)) line.text += ' '
-      line.text += item.str
-      line.size = Math.max(line.size, item.str.trim() === '' ? 0 : item.height)
-      previous = item
-    }
-    if (item.hasEOL && line) {
-      lines.push(line)
-      line = undefined
-    }
+    if (item.str !== '') lines.at(-1)!.push(item)
+    if (item.hasEOL) lines.push([])
   }
-  if (line) lines.push(line)
-  return lines.map((each) => ({ ...each, text: cleanLine(each.text) })).filter(({ text }) => text !== '')
+  return lines.map(toLine).filter(({ text }) => text !== '')
+}
+
+function toLine(items: Item[]): Line {
+  const [a = 1, b = 0, , , , y = 0] = items[0]?.transform ?? []
+  const straight = Math.abs(b) < 0.01 && a > 0
+  let text = ''
+  let previous: Item | undefined
+  for (const item of straight ? readingOrder(items) : items) {
+    if (previous && needsBlank(previous, item)) text += ' '
+    text += item.str
+    previous = item
+  }
+  const size = items.reduce((most, { str, height }) => (str.trim() === '' ? most : Math.max(most, height)), 0)
+  return { text: cleanLine(text), size, y: straight ? y : Number.NaN }
+}
+
+/** Some programs write a line of Arabic or Hebrew from its left end; words of other scripts in it run to the right. */
+function readingOrder(items: Item[]): Item[] {
+  const rtl = items.reduce((sum, { dir, str }) => sum + (dir === 'rtl' ? str.length : 0), 0)
+  const all = items.reduce((sum, { str }) => sum + str.trim().length, 0)
+  if (rtl * 2 <= all) return items
+  const ordered: Item[] = []
+  let foreign: Item[] = []
+  for (const item of items
+    .filter(({ str }) => str.trim() !== '')
+    .sort((one, two) => two.transform[4]! - one.transform[4]!)) {
+    if (item.dir !== 'rtl') {
+      foreign.unshift(item)
+      continue
+    }
+    ordered.push(...foreign, item)
+    foreign = []
+  }
+  return [...ordered, ...foreign]
 }
 
 /** Items that stand apart on the page with no blank between them in the file. */

@@ -204,7 +204,7 @@ class ProcessPool {
     if (ending.cause === 'crash' || ending.cause === 'recycled') this.#crashed(job, ending)
     else if (ending.cause === 'timeout') {
       const error = new ProcessingTimeoutError(
-        `Reading the file took more than ${Math.ceil(timeoutMs / 1000)} seconds and was stopped. Split it, or save it anew.`,
+        `Reading the file took more than ${inSeconds(timeoutMs)} and was stopped. Split it, or save it anew.`,
       )
       this.#settle(job, () => job.reject(error), 'timeout')
     } else if (ending.cause === 'closed') this.#settle(job, () => job.reject(closedError()))
@@ -257,6 +257,11 @@ function source(request: ProcessFileRequest | ProcessDocumentRequest): Partial<T
   if ('document' in request) return { document: request.document }
   const { path, declaredType, fileName } = request
   return { path, declaredType, fileName }
+}
+
+function inSeconds(milliseconds: number): string {
+  const seconds = Math.ceil(milliseconds / 1000)
+  return seconds === 1 ? '1 second' : `${seconds} seconds`
 }
 
 function closedError(): ProcessorUnavailableError {
