@@ -32,13 +32,17 @@ const FOLDABLE = /[ßẞæÆœŒøØłŁđĐðþı]/g
 const CLITICS = /(?<=[\p{L}\p{N}])['’](?:s|t|d|m|ll|re|ve)(?![\p{L}\p{N}])/giu
 const ASCII_CLITICS = /(?<=[a-z0-9])'(?:s|t|d|m|ll|re|ve)(?![a-z0-9])/gi
 
+export function isAscii(text: string): boolean {
+  return ASCII.test(text)
+}
+
 /**
  * Brings text to the form that everything here reads: bounded, NFKC, Latin and Greek letters without accents
  * (other scripts keep their marks: they tell letters apart), without English clitics (`'s`, `'ll`), case kept.
  */
 export function normalise(text: string): string {
   const bounded = text.length > MAX_TEXT ? text.slice(0, MAX_TEXT) : text
-  if (ASCII.test(bounded)) return bounded.includes("'") ? bounded.replace(ASCII_CLITICS, '') : bounded
+  if (isAscii(bounded)) return bounded.includes("'") ? bounded.replace(ASCII_CLITICS, '') : bounded
   return bounded
     .toWellFormed()
     .normalize('NFKD')
@@ -51,7 +55,7 @@ export function normalise(text: string): string {
 /** Maximal runs of letters, digits and marks in normalised text, lower-cased and cut to 64 UTF-16 units. */
 export function runs(normalised: string): string[] {
   const lower = normalised.toLowerCase()
-  const found = ASCII.test(lower) ? lower.match(/[a-z0-9]+/g) : lower.match(/[\p{L}\p{N}\p{M}]+/gu)
+  const found = isAscii(lower) ? lower.match(/[a-z0-9]+/g) : lower.match(/[\p{L}\p{N}\p{M}]+/gu)
   return (found ?? []).map(cut)
 }
 

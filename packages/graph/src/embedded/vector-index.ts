@@ -2,7 +2,7 @@ import { exactSearch, MetricKind } from 'usearch'
 import { DimensionMismatchError } from '../errors.ts'
 import type { Scope, VectorCandidates } from '../port.ts'
 import type { Database } from './database.ts'
-import { type ResolvedScope, resolveScope } from './scope.ts'
+import { resolveScope } from './scope.ts'
 import { clamp, dot, normalised, normaliseInto, vectorOf } from './vector-math.ts'
 
 /** Below so many numbers in a segment the native call costs more than it saves (measured). */
@@ -124,26 +124,35 @@ export class VectorIndex {
   }
 
   candidates(scope: Scope, vector: Float32Array, k: number): VectorCandidates {
-    const { resolved, dimensions, segments } = this.#db.snapshot(() => this.#segmentsIn(scope))
-    if (dimensions !== 0 && dimensions !== vector.length)
-      throw new DimensionMismatchError(dimensions, vector.length)
-    const query = normalised(vector)
-    const hits = this.#best(segments, query, resolved.libraries.length === 0 ? 0 : k)
-    const scope_size = segments.reduce((sum, segment) => sum + segment.size, 0)
-    return { hits, exact: true, scope_size, ...spread(segments, query, scope_size) }
+    return this.#db.snapshot(() => this.#candidates(scope, vector, k))
   }
 
-  #segmentsIn(scope: Scope): { resolved: ResolvedScope; dimensions: number; segments: Segment[] } {
-    const resolved = resolveScope(this.#db, scope)
-    const { value } = this.#db.get<{ value: number }>("SELECT value FROM totals WHERE name = 'dimensions'")!
+  #candidates(scope: Scope, vector: Float32Array, k: number): VectorCandidates {
+    const { value: dimensions } = this.#db.get<{ value: number }>(
+      "SELECT value FROM totals WHERE name = 'dimensions'",
+    )!
+    if (dimensions !== 0 && dimensions !== vector.length)
+      throw new DimensionMismatchError(dimensions, vector.length)
+    const segments = this.#segmentsIn(scope)
+    const query = normalised(vector)
+    const scope_size = segments.reduce((sum, segment) => sum + segment.size, 0)
+    return {
+      hits: this.#best(segments, query, k),
+      exact: true,
+      scope_size,
+      ...spread(segments, query, scope_size),
+    }
+  }
+
+  #segmentsIn(scope: Scope): Segment[] {
+    const { libraries, collection } = resolveScope(this.#db, scope)
     this.#dropDeleted()
-    const segments = resolved.libraries.flatMap((id) => {
-      const held = this.#inStep(id)
-      if (resolved.collection === null) return [...held.segments.values()]
-      const segment = held.segments.get(resolved.collection)
+    return libraries.flatMap((id) => {
+      const { segments } = this.#inStep(id)
+      if (collection === null) return [...segments.values()]
+      const segment = segments.get(collection)
       return segment ? [segment] : []
     })
-    return { resolved, dimensions: value, segments }
   }
 
   #dropDeleted(): void {
