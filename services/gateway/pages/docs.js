@@ -146,9 +146,11 @@ function exampleOf(schema = {}) {
 
 function kindOf(schema = {}) {
   if (schema.enum) return schema.enum.join(', ')
-  const range = [schema.minimum, schema.maximum].some((bound) => bound !== undefined)
-    ? ` ${schema.minimum ?? ''}…${schema.maximum ?? ''}`
-    : ''
+  // A bound that only says "a safe integer" tells a person nothing.
+  const bounds = [schema.minimum, schema.maximum].map((bound) =>
+    bound === undefined || Math.abs(bound) >= Number.MAX_SAFE_INTEGER ? '' : bound,
+  )
+  const range = bounds.some((bound) => bound !== '') ? ` ${bounds.join('…')}` : ''
   return `${[schema.type ?? ''].flat().join(' or ')}${range}`
 }
 

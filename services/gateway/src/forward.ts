@@ -11,7 +11,7 @@ import type { BodyKind, Target } from './routes.ts'
 
 export type Upstreams = Record<Target, FetchHandler>
 
-export interface Destination {
+interface Destination {
   target: Target
   path: string
   body: BodyKind

@@ -22,7 +22,7 @@ export const ALICE: Principal = {
   writable_libraries: ['l1'],
 }
 
-export interface Seen {
+interface Seen {
   target: string
   url: URL
   method: string
