@@ -24,6 +24,7 @@ export interface SqlOptions {
 }
 
 const ATTEMPTS = 5
+const SLOW_MS = 5_000
 
 /**
  * Opens `sqlite:FILE`, `sqlite::memory:` (tests) or `postgres://…`.
@@ -65,7 +66,7 @@ class KyselySql<DB> implements Sql<DB> {
   readonly #options: SqlOptions
   /** The open transaction that the present code runs in. */
   readonly #scope = new AsyncLocalStorage<{ open: boolean }>()
-  readonly #observe: { transaction: (outcome: string, started: number) => void; pool: () => void }
+  readonly #observe: { transaction: (outcome: string, tookMs: number) => void; pool: () => void }
 
   constructor(backend: Backend, options: SqlOptions) {
     this.dialect = backend.dialect
@@ -129,7 +130,10 @@ class KyselySql<DB> implements Sql<DB> {
       return result
     } finally {
       scope.open = false
-      this.#observe.transaction(outcome, started)
+      const tookMs = performance.now() - started
+      this.#observe.transaction(outcome, tookMs)
+      if (tookMs > SLOW_MS)
+        this.#options.log.warn({ duration_ms: Math.round(tookMs) }, 'a transaction took long, or waited long')
       this.#observe.pool()
     }
   }
@@ -165,8 +169,7 @@ function observers(backend: Backend, metrics: Metrics) {
     ['state'],
   )
   return {
-    transaction: (outcome: string, started: number) =>
-      seconds((performance.now() - started) / 1000, { outcome }),
+    transaction: (outcome: string, tookMs: number) => seconds(tookMs / 1000, { outcome }),
     pool() {
       for (const [state, count] of Object.entries(backend.pool())) connections(count, { state })
     },

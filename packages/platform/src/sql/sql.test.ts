@@ -9,9 +9,10 @@ import { createLog } from '../log.ts'
 import { Metrics } from '../telemetry.ts'
 import { startPostgres } from '../testing/postgres-server.ts'
 import { describePostgres } from '../testing/servers.ts'
+import { describeSmallDisk, mountSmallDisk } from '../testing/small-disk.ts'
 import { sqlContract } from '../testing/sql-contract.ts'
 import { openSql } from './open.ts'
-import { SqlOpenError, SqlUnavailableError } from './port.ts'
+import { SqlFullError, SqlOpenError, SqlUnavailableError } from './port.ts'
 
 const options = () => ({
   schema: 'contract',
@@ -64,6 +65,24 @@ describe('SQLite', () => {
     const refusal = await openSql(`sqlite:${join(dir, 'none', 'x.db')}`, options()).catch((error) => error)
     expect(refusal).toBeInstanceOf(SqlOpenError)
     expect(refusal.message).toContain('Check that its folder exists')
+  })
+})
+
+await describeSmallDisk('SQLite on a full disk', () => {
+  it('says so, loses nothing, and goes on when there is space', async () => {
+    const disk = await mountSmallDisk(1_000)
+    onTestFinished(() => disk.close())
+    const db = await openSql<{ t: { a: string } }>(`sqlite:${join(disk.dir, 'x.db')}`, options())
+    await db.transaction((tx) => sql`create table t (a text)`.execute(tx))
+    const insert = (a: string) => db.transaction((tx) => tx.insertInto('t').values({ a }).execute())
+    await insert('kept')
+    const refusal = await insert('x'.repeat(2_000_000)).catch((error) => error)
+    expect(refusal).toBeInstanceOf(SqlFullError)
+    expect(refusal.message).toContain('No space is left')
+    await insert('after')
+    const rows = await db.read.selectFrom('t').select('a').execute()
+    expect(rows.map(({ a }) => a)).toEqual(['kept', 'after'])
+    await db.close()
   })
 })
 
