@@ -4,9 +4,9 @@ export const libraryNotFound = () => new DomainError('LIBRARY_NOT_FOUND', 'Libra
 
 export const collectionNotFound = () => new DomainError('COLLECTION_NOT_FOUND', 'Collection not found.')
 
-/** Every part that was asked for is out: there is nothing to rank. */
-export const searchUnavailable = (reasons: string[]) =>
-  new DomainError('SEARCH_UNAVAILABLE', `Nothing could be searched. ${reasons.join(' ')}`)
+/** There is nothing to rank, or no way to show it. */
+export const searchUnavailable = (reasons: string[], cause?: unknown) =>
+  new DomainError('SEARCH_UNAVAILABLE', `Nothing could be searched. ${reasons.join(' ')}`, { cause })
 
 /** The caller left before the answer. */
 export const searchCancelled = (cause: unknown) =>

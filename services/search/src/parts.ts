@@ -1,8 +1,8 @@
 import type { Degraded } from '@mnemosyne/contracts'
 import { GraphError } from '@mnemosyne/graph'
 import { EmbeddingError } from '@mnemosyne/models'
-import { type Logger, type Metrics, span } from '@mnemosyne/platform'
-import { searchCancelled } from './errors.ts'
+import { DomainError, type Logger, type Metrics, span } from '@mnemosyne/platform'
+import { searchCancelled, searchUnavailable } from './errors.ts'
 
 export type Stage = 'scope' | 'embed' | 'vector' | 'fulltext' | 'graph' | 'fuse' | 'load'
 
@@ -40,7 +40,8 @@ export function searchMetrics(metrics: Metrics): SearchMetrics {
 
 /**
  * The stages of one search: each in a span, timed, bounded in time and cut short when the caller leaves.
- * `run` fails with the stage; `attempt` costs only the stage's own contribution and notes why.
+ * Without a stage that is run by `need` there is no answer; one that is run by `attempt` costs only its own
+ * contribution, and is noted in `degraded`.
  */
 export class Parts {
   readonly timings: Partial<Record<Stage, number>> = {}
@@ -57,8 +58,32 @@ export class Parts {
     this.#metrics = options.metrics
   }
 
+  /** @throws DomainError: what the work refused, SEARCH_UNAVAILABLE for all else. */
+  async need<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    try {
+      return await this.#run(stage, work)
+    } catch (error) {
+      if (error instanceof DomainError) throw error
+      throw searchUnavailable([this.#note(stage, error)], error)
+    }
+  }
+
+  /** The result, or undefined when the part failed or was late. Rejects only when the caller has left. */
+  async attempt<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await this.#run(stage, work)
+    } catch (error) {
+      if (this.#signal.aborted) throw error
+      const reason = this.#note(stage, error)
+      if (!this.degraded.some((other) => other.part === stage && other.reason === reason)) {
+        this.degraded.push({ part: stage, reason })
+      }
+      return undefined
+    }
+  }
+
   /** Milliseconds of `work` are added to the stage's, so that a stage may come in two halves. */
-  async run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const started = performance.now()
     try {
       return await span(`search ${stage}`, {}, () => this.#bounded(work))
@@ -72,20 +97,11 @@ export class Parts {
     }
   }
 
-  /** The result, or undefined when the part failed or was late. Rejects only when the caller has left. */
-  async attempt<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
-    try {
-      return await this.run(stage, work)
-    } catch (error) {
-      if (this.#signal.aborted) throw error
-      const reason = this.#reason(error)
-      if (!this.degraded.some((other) => other.part === stage && other.reason === reason)) {
-        this.degraded.push({ part: stage, reason })
-      }
-      this.#metrics.failure(stage)
-      if (!(error instanceof PartUnavailable)) this.#log.warn({ err: error, stage }, 'search part failed')
-      return undefined
-    }
+  /** Counts and logs a failure. @returns what the caller may read of it. */
+  #note(stage: Stage, error: unknown): string {
+    this.#metrics.failure(stage)
+    if (!(error instanceof PartUnavailable)) this.#log.warn({ err: error, stage }, 'search part failed')
+    return this.#reason(error)
   }
 
   /** Ends with the work, its timeout or the caller, whichever is first, even if the work heeds no signal. */

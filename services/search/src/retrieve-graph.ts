@@ -1,5 +1,13 @@
-import { type Ask, type ConceptInScope, conceptKeys, type GraphStore, type Scope } from '@mnemosyne/graph'
+import {
+  type Ask,
+  type ChunkMentions,
+  type ConceptInScope,
+  conceptKeys,
+  type GraphStore,
+  type Scope,
+} from '@mnemosyne/graph'
 import { conceptWeight, isLinkable, LINKABLE_MAX, namedConceptPoints } from './ranking/concepts.ts'
+import { rankByScore } from './ranking/fusion.ts'
 import { adjacentLink, type Link, type Seed, sharedLink } from './ranking/links.ts'
 
 /** Concepts of a query that are followed; a longer query names more, of which the rarest say most. */
@@ -12,6 +20,8 @@ const LINKED_MAX = 200
 interface WeighedConcept {
   name: string
   weight: number
+  /** Whether some document is called so. */
+  isTitle: boolean
 }
 
 /** The concepts that a query names, and the chunks of the scope that mention them. */
@@ -37,12 +47,8 @@ export async function nameConcepts(
       .map(({ uid, ...concept }) => [uid, concept]),
   )
   const mentioning = await chunksByConcept(graph, scope, [...concepts.keys()], ask)
-  const total = (uid: string) =>
-    mentioning.get(uid)!.reduce((sum, concept) => sum + concepts.get(concept)!.weight, 0)
-  const ranked = [...mentioning.keys()]
-    .map((uid) => ({ uid, weight: total(uid) }))
-    .sort((a, b) => b.weight - a.weight || (a.uid < b.uid ? -1 : 1))
-    .map(({ uid }) => uid)
+  const weight = (uids: string[]) => uids.reduce((sum, uid) => sum + concepts.get(uid)!.weight, 0)
+  const ranked = rankByScore(new Map([...mentioning].map(([uid, mentioned]) => [uid, weight(mentioned)])))
   return { scopeSize: found.scope_size, concepts, mentioning, ranked }
 }
 
@@ -60,24 +66,34 @@ export async function pointsOfNamed(
   uids: string[],
   ask: Ask,
 ): Promise<Map<string, NamedPoints>> {
-  const titles = await titleConcepts(
-    graph,
-    scope,
-    uids.filter((uid) => named.mentioning.has(uid)),
-    ask,
-  )
-  return new Map(
-    [...titles].map(([uid, title]) => {
-      const mentioned = named.mentioning.get(uid)!.map((concept) => named.concepts.get(concept)!)
-      const heaviest = mentioned.reduce((a, b) => (b.weight > a.weight ? b : a))
-      const ofTitle = title === null ? undefined : named.concepts.get(title.concept_uid)
-      const points = namedConceptPoints(
-        mentioned.map(({ weight }) => weight),
-        ofTitle !== undefined,
-      )
-      return [uid, { points, concept: (ofTitle ?? heaviest).name }]
+  const mentioned = new Map(
+    uids.flatMap((uid) => {
+      const concepts = named.mentioning.get(uid)
+      return concepts ? [[uid, concepts.map((concept) => named.concepts.get(concept)!)] as const] : []
     }),
   )
+  const mayBeTitled = [...mentioned].flatMap(([uid, concepts]) =>
+    concepts.some(({ isTitle }) => isTitle) ? [uid] : [],
+  )
+  const titles = await titleConcepts(graph, scope, mayBeTitled, ask)
+  return new Map(
+    [...mentioned].map(([uid, concepts]) => {
+      const title = named.concepts.get(titles.get(uid) ?? '')
+      const heaviest = concepts.reduce((a, b) => (b.weight > a.weight ? b : a))
+      const weights = concepts.map(({ weight }) => weight)
+      return [
+        uid,
+        { points: namedConceptPoints(weights, title !== undefined), concept: (title ?? heaviest).name },
+      ]
+    }),
+  )
+}
+
+/** A concept that seeds mention. */
+interface FollowedConcept extends WeighedConcept {
+  seeds: string[]
+  /** Its weight times that of the best seed that mentions it. */
+  urgency: number
 }
 
 /**
@@ -100,57 +116,88 @@ export async function followLinks(
     graph.mentions(scope, seedUids, ask),
     graph.neighbours(scope, seedUids, ask),
   ])
-  const seedWeight = new Map(seeds.map(({ uid, weight }) => [uid, weight]))
-  const seedTitle = new Map(mentions.map((seed) => [seed.chunk_uid, seed.title_concept?.concept_uid]))
-  const seedsOf = new Map<string, string[]>()
-  const followed = new Map<string, WeighedConcept & { urgency: number }>()
-  for (const { chunk_uid, concepts } of mentions) {
-    for (const { uid, name, weight } of weigh(concepts, named.scopeSize)) {
-      append(seedsOf, uid, chunk_uid)
-      const urgency = weight * seedWeight.get(chunk_uid)!
-      if (urgency > (followed.get(uid)?.urgency ?? 0)) followed.set(uid, { name, weight, urgency })
-    }
-  }
-  const kept = [...followed]
-    .sort(([, a], [, b]) => b.urgency - a.urgency)
-    .slice(0, FOLLOWED_MAX)
-    .map(([uid]) => uid)
-  const reached = await chunksByConcept(graph, scope, kept, ask)
+  const followed = conceptsOfSeeds(mentions, seeds, named.scopeSize)
+  const reached = await chunksByConcept(graph, scope, [...followed.keys()], ask)
+  const linked = strongestReached(reached, followed, isCandidate)
+  const mayBeTitled = linked.filter((uid) =>
+    reached.get(uid)!.some((concept) => followed.get(concept)!.isTitle),
+  )
+  const titles = await titleConcepts(graph, scope, mayBeTitled, ask)
+  for (const seed of mentions) titles.set(seed.chunk_uid, seed.title_concept?.concept_uid ?? null)
 
-  const promise = (uid: string) =>
-    Math.max(...reached.get(uid)!.map((concept) => followed.get(concept)!.urgency))
-  const strangers = [...reached.keys()]
-    .filter((uid) => !isCandidate(uid))
-    .map((uid) => ({ uid, promise: promise(uid) }))
-    .sort((a, b) => b.promise - a.promise || (a.uid < b.uid ? -1 : 1))
-    .slice(0, LINKED_MAX)
-  const linked = [...[...reached.keys()].filter(isCandidate), ...strangers.map(({ uid }) => uid)]
-  const titles = await titleConcepts(graph, scope, linked, ask)
-
-  const links = new Map<string, Link[]>()
-  for (const uid of linked) {
-    const title = titles.get(uid)?.concept_uid
-    const bySeed = new Map<string, { shared: WeighedConcept | null; titled: string | null }>()
-    for (const concept of reached.get(uid)!) {
-      const { name, weight } = followed.get(concept)!
-      for (const seed of seedsOf.get(concept)!) {
-        const sameDocument = title !== undefined && title === seedTitle.get(seed)
-        if (seed === uid || (sameDocument && concept === title)) continue
-        const link = bySeed.get(seed) ?? { shared: null, titled: null }
-        if (concept === title) link.titled = name
-        if (!named.concepts.has(concept) && weight > (link.shared?.weight ?? 0))
-          link.shared = { name, weight }
-        bySeed.set(seed, link)
-      }
-    }
-    for (const [seed, { shared, titled }] of bySeed) {
-      if (shared || titled !== null) append(links, uid, sharedLink(seed, shared, titled))
-    }
-  }
+  const links = new Map(
+    linked.map((uid) => [uid, linksTo(uid, reached.get(uid)!, { followed, named, titles })] as const),
+  )
   for (const { chunk_uid, previous, next } of neighbours) {
     for (const uid of [previous, next]) if (uid !== null) append(links, uid, adjacentLink(chunk_uid))
   }
   return links
+}
+
+/** The concepts to follow: those of the best seeds and the rarest first. */
+function conceptsOfSeeds(
+  mentions: ChunkMentions[],
+  seeds: Seed[],
+  scopeSize: number,
+): Map<string, FollowedConcept> {
+  const seedWeight = new Map(seeds.map(({ uid, weight }) => [uid, weight]))
+  const found = new Map<string, FollowedConcept>()
+  for (const { chunk_uid, concepts } of mentions) {
+    for (const { uid, ...concept } of weigh(concepts, scopeSize)) {
+      const known = found.get(uid) ?? { ...concept, seeds: [], urgency: 0 }
+      known.seeds.push(chunk_uid)
+      known.urgency = Math.max(known.urgency, concept.weight * seedWeight.get(chunk_uid)!)
+      found.set(uid, known)
+    }
+  }
+  return new Map([...found].sort(([, a], [, b]) => b.urgency - a.urgency).slice(0, FOLLOWED_MAX))
+}
+
+/** All candidates among the passages reached, and of the others the most strongly linked. */
+function strongestReached(
+  reached: Map<string, string[]>,
+  followed: Map<string, FollowedConcept>,
+  isCandidate: (uid: string) => boolean,
+): string[] {
+  const candidates: string[] = []
+  const others = new Map<string, number>()
+  for (const [uid, concepts] of reached) {
+    if (isCandidate(uid)) candidates.push(uid)
+    else others.set(uid, Math.max(...concepts.map((concept) => followed.get(concept)!.urgency)))
+  }
+  return [...candidates, ...rankByScore(others).slice(0, LINKED_MAX)]
+}
+
+/** The link from each seed that shares one of `concepts` with the passage. */
+function linksTo(
+  uid: string,
+  concepts: string[],
+  {
+    followed,
+    named,
+    titles,
+  }: {
+    followed: Map<string, FollowedConcept>
+    named: NamedConcepts
+    titles: Map<string, string | null>
+  },
+): Link[] {
+  const title = titles.get(uid) ?? null
+  const bySeed = new Map<string, { shared: WeighedConcept | null; titled: string | null }>()
+  for (const concept of concepts) {
+    const { seeds, ...weighed } = followed.get(concept)!
+    for (const seed of seeds) {
+      const sameDocument = title !== null && title === titles.get(seed)
+      if (seed === uid || (sameDocument && concept === title)) continue
+      const link = bySeed.get(seed) ?? { shared: null, titled: null }
+      if (concept === title) link.titled = weighed.name
+      if (!named.concepts.has(concept) && weighed.weight > (link.shared?.weight ?? 0)) link.shared = weighed
+      bySeed.set(seed, link)
+    }
+  }
+  return [...bySeed].flatMap(([seed, { shared, titled }]) =>
+    shared || titled !== null ? [sharedLink(seed, shared, titled)] : [],
+  )
 }
 
 /** Concepts that can link, heaviest first. */
@@ -161,6 +208,7 @@ function weigh(concepts: ConceptInScope[], scopeSize: number): (WeighedConcept &
       uid: concept.concept_uid,
       name: concept.name,
       weight: conceptWeight(concept, scopeSize),
+      isTitle: concept.kind === 'title',
     }))
     .sort((a, b) => b.weight - a.weight || (a.uid < b.uid ? -1 : 1))
 }
@@ -185,15 +233,18 @@ async function chunksByConcept(
   return byChunk
 }
 
+/** Uid of the concept that each chunk's document is called by. */
 async function titleConcepts(
   graph: GraphStore,
   scope: Scope,
   uids: string[],
   ask: Ask,
-): Promise<Map<string, ConceptInScope | null>> {
+): Promise<Map<string, string | null>> {
   if (uids.length === 0) return new Map()
   const mentions = await graph.mentions(scope, uids, ask)
-  return new Map(mentions.map(({ chunk_uid, title_concept }) => [chunk_uid, title_concept]))
+  return new Map(
+    mentions.map(({ chunk_uid, title_concept }) => [chunk_uid, title_concept?.concept_uid ?? null]),
+  )
 }
 
 function append<V>(map: Map<string, V[]>, key: string, value: V): void {

@@ -76,7 +76,7 @@ export async function search(
     log: deps.log,
     metrics: deps.metrics,
   })
-  const searchScope = await parts.run('scope', (signal) =>
+  const searchScope = await parts.need('scope', (signal) =>
     resolveScope(graph, caller.principal, request, { signal }),
   )
   const { scope, libraries } = searchScope
@@ -93,7 +93,7 @@ export async function search(
 
   const ranking = await rank(deps, parts, scope, nominations, text)
   const limit = request.limit ?? config.SEARCH_DEFAULT_LIMIT
-  const candidates = await parts.run('load', (signal) =>
+  const candidates = await parts.need('load', (signal) =>
     presentCandidates(graph, scope, ranking, text.terms, { limit, explain: request.explain }, { signal }),
   )
   const shown = new Set(candidates.map((candidate) => candidate.library_uid))
