@@ -52,8 +52,9 @@ export function withLinks(shares: Map<string, Shares>, links: Map<string, LinkPo
 }
 
 /**
- * Shares by reciprocal rank in what each retriever nominated; the graph's nominations are ranked by the points
- * that it gives in `weighted`. Candidates that no list holds have no share.
+ * Shares by reciprocal rank in what each retriever nominated. The graph's nominations are ranked by the points
+ * that it gives in `weighted`, a seed's link to itself among them, so that no neighbour overtakes the seed for
+ * standing in one list more. Candidates that no list holds have no share.
  */
 export function rankShares(
   nominated: Record<'vector' | 'fulltext', string[]>,
@@ -62,7 +63,10 @@ export function rankShares(
 ): Map<string, Shares> {
   const vector = reciprocalRanks(nominated.vector, k)
   const fulltext = reciprocalRanks(nominated.fulltext, k)
-  const graph = reciprocalRanks(rankByGraph(weighted), k)
+  const graph = reciprocalRanks(
+    rankByPoints(weighted, ({ graph, lead }) => graph + lead),
+    k,
+  )
   return new Map(
     [...weighted.keys()].map((uid) => [
       uid,
@@ -78,9 +82,12 @@ export function rankShares(
 
 /** Uids with points of the graph, most first. */
 export function rankByGraph(shares: Map<string, Shares>): string[] {
-  return rankByScore(
-    new Map([...shares].flatMap(([uid, { graph }]) => (graph > 0 ? [[uid, graph] as const] : []))),
-  )
+  return rankByPoints(shares, ({ graph }) => graph)
+}
+
+function rankByPoints(shares: Map<string, Shares>, pointsOf: (shares: Shares) => number): string[] {
+  const points = [...shares].map(([uid, share]) => [uid, pointsOf(share)] as const)
+  return rankByScore(new Map(points.filter(([, value]) => value > 0)))
 }
 
 /** The retrievers that nominated a passage, and the one that gave most. */
