@@ -1,4 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Client, libraryInternalContract } from '@mnemosyne/contracts'
 import type { GraphStore } from '@mnemosyne/graph'
 import type { Embedder } from '@mnemosyne/models'
@@ -39,7 +40,7 @@ export interface IngestDeps {
   library: Client<typeof libraryInternalContract>
   verify: Verifier
   clock: Clock
-  /** A folder of this process's own for files in hand; emptied at start. */
+  /** An existing folder of this process's own for files in hand; emptied at start. The processor may read it. */
   workDir: string
   /**
    * True when no other worker can be alive and commands do not outlive the process (embedded): leases of the
@@ -56,8 +57,7 @@ export interface IngestDeps {
 export async function startIngest(deps: IngestDeps): Promise<Service> {
   const { config, sql, bus, blobs, graph, log, metrics } = deps
   await sql.migrate(ingestMigrations)
-  await rm(deps.workDir, { recursive: true, force: true })
-  await mkdir(deps.workDir, { recursive: true, mode: 0o700 })
+  await emptyFolder(deps.workDir)
   if (deps.soleWorker) await releaseAll(sql)
 
   const work: WorkerDeps = {
@@ -86,7 +86,7 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
     readiness,
     async stop() {
       await running?.close()
-      await rm(deps.workDir, { recursive: true, force: true })
+      await emptyFolder(deps.workDir)
     },
   }
 }
@@ -141,6 +141,11 @@ async function embedWaiting(deps: WorkerDeps): Promise<void> {
     deps,
     rows.map((row) => row.job_id),
   )
+}
+
+/** The folder itself stays: the processor's children hold permission to it. */
+async function emptyFolder(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true })
 }
 
 async function readinessOf(

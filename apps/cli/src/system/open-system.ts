@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import { type AuthAdmin, type AuthTables, startAuth } from '@mnemosyne/auth'
 import {
   authInternalContract,
@@ -114,6 +115,8 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const model =
       purpose === 'serve' ? await openModel(settings, { onProgress: onModelProgress, log, metrics }) : noModel
     if (model.embedder) closing.use(model.embedder)
+    const workDir = folder.path('work')
+    await mkdir(workDir, { recursive: true, mode: 0o700 })
     const processor = closing.use(
       openProcessor({
         size: configs.ingest.WORKER_CONCURRENCY,
@@ -125,7 +128,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
           maxPages: configs.ingest.INGEST_MAX_PAGES,
         },
         tokenizerDir: model.embedder ? model.dir : undefined,
-        inputDirs: [folder.path('work')],
+        inputDirs: [workDir],
         log: logOf('ingest'),
         metrics: metricsOf('ingest'),
       }),
@@ -189,7 +192,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         processor,
         embedder: () => model.embedder,
         library: createClient(libraryInternalContract, reach('library')),
-        workDir: folder.path('work'),
+        workDir,
         soleWorker: !configs.ingest.AMQP_URL,
         work: purpose === 'serve',
       }),

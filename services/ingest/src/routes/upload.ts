@@ -35,7 +35,7 @@ export function uploadRoute(
   principalOf: (request: Request) => Promise<RequestContext>,
   deps: UploadDeps,
 ): void {
-  app.post(UPLOAD_PATH, async (c) => {
+  app.post(UPLOAD_PATH.replace(/\/$/, ''), async (c) => {
     c.env.matched.operation = 'items.upload'
     const context = await principalOf(c.req.raw)
     const { created, job } = await receive(c, context, deps)
