@@ -39,6 +39,7 @@ interface Totals {
   any: number
   bounded: number
   seconds: number
+  peakMb: number
 }
 const totals = new Map<string, Totals>()
 const rows = readFileSync(join(folder, 'manifest.tsv'), 'utf8').split('\n').slice(1).filter(Boolean)
@@ -56,12 +57,14 @@ for (const row of rows) {
     any: 0,
     bounded: 0,
     seconds: 0,
+    peakMb: 0,
   }
   totals.set(format, total)
   const started = performance.now()
   const { text, outcome, isRefusal, inLimits } = await attempt(path)
   const seconds = (performance.now() - started) / 1000
   total.seconds += seconds
+  total.peakMb = Math.max(total.peakMb, childPeakMb())
   let verdict = outcome
   if (expected === 'ok') {
     total.ok += 1
@@ -97,6 +100,7 @@ console.table(
         refused: `${t.rejected}/${t.rejects}`,
         'in limits': `${t.bounded}/${t.any}`,
         seconds: t.seconds.toFixed(1),
+        'peak RSS, MB': t.peakMb,
       },
     ]),
   ),
@@ -126,6 +130,21 @@ async function attempt(path: string): Promise<Attempt> {
       return { outcome: String(error), isRefusal: false, inLimits: false }
     const inLimits = !/^processing_/.test(error.code)
     return { outcome: `${error.code}: ${error.message}`, isRefusal: true, inLimits }
+  }
+}
+
+/** Largest resident size so far of the child that is alive, where the system has /proc. */
+function childPeakMb(): number {
+  try {
+    const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
+      .split(' ')
+      .filter(Boolean)
+    const peaks = children.map(
+      (pid) => /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1],
+    )
+    return Math.round(Math.max(0, ...peaks.map(Number).filter(Number.isFinite)) / 1024)
+  } catch {
+    return 0
   }
 }
 

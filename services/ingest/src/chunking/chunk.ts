@@ -1,5 +1,4 @@
 import type { ChunkingConfig, LibraryType } from '@mnemosyne/contracts'
-import type { StructuredDocument } from '../document/document.ts'
 
 export type { ChunkingConfig, LibraryType }
 export type ChunkingStrategy = ChunkingConfig['strategy']
@@ -22,10 +21,3 @@ export interface Chunk {
 }
 
 export type CountTokens = (text: string) => number
-
-export type ChunkDocument = (
-  itemUid: string,
-  document: StructuredDocument,
-  config: ChunkingConfig,
-  countTokens: CountTokens,
-) => Chunk[]

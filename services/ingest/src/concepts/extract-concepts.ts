@@ -10,6 +10,10 @@ const MAX_CONCEPTS = 400
 const MAX_WORDS = 6
 const TOKEN = /[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*|[.!?;:,()[\]"“”\n]/gu
 
+/** "Figure 3" names something in this document only. */
+const REFERENCE =
+  /^(?:figures?|fig|tables?|sections?|chapters?|pages?|steps?|lines?|equations?|eq|appendix|listing) \S{1,4}$/
+
 const AUTHOR_TYPES: Record<LibraryType, string> = {
   fiction: 'author',
   nonfiction: 'author',
@@ -100,6 +104,7 @@ function isTelling(key: string, kind: ConceptKind, type: string, frequency: numb
   const words = key.split(' ')
   if (kind === 'phrase' && frequency < 2) return false
   if (type !== 'topic') return true
+  if (REFERENCE.test(key)) return false
   if (words.every((word) => FUNCTION_WORDS.has(word) || CALENDAR_WORDS.has(word) || /^\d+$/.test(word)))
     return false
   if (words.length > 1) return true

@@ -13,6 +13,8 @@ export interface Layout {
   pages: LayoutPage[]
 }
 
+/** The glyph runs of a page take about 100 KB; they are dropped after each batch. */
+const BATCH_PAGES = 100
 const LEAST_SHARE_IN_BLOCKS = 0.8
 const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/g
 const UNMAPPED = /(?!\s)\p{Cc}|\ufffd/gu
@@ -32,13 +34,20 @@ export async function readLayout(bytes: Uint8Array, maxPages: number): Promise<L
     numWorkers: 1,
     quiet: true,
   })
+  const pages: LayoutPage[] = []
+  let totalPages = 0
+  let bodySize = 0
   try {
-    const { pages, totalPages } = await parser.parse(bytes)
-    const byNumber = new Map(pages.map((page) => [page.pageNum, page]))
-    const bodySize = commonSize(pages)
-    const count = Math.min(totalPages, maxPages)
-    const read = Array.from({ length: count }, (_, index) => readPage(byNumber.get(index + 1), bodySize))
-    return { totalPages, pages: read }
+    for await (const batch of parser.parseBatches(bytes, { batchSize: BATCH_PAGES })) {
+      totalPages = batch.totalPages
+      bodySize ||= commonSize(batch.result.pages)
+      const byNumber = new Map(batch.result.pages.map((page) => [page.pageNum, page]))
+      const last = Math.min(batch.endPage, totalPages, maxPages)
+      for (let number = batch.startPage; number <= last; number += 1) {
+        pages.push(readPage(byNumber.get(number), bodySize))
+      }
+    }
+    return { totalPages, pages }
   } catch {
     return undefined
   }
