@@ -198,7 +198,7 @@ interface Quality {
 }
 
 /** Järvelin and Kekäläinen's nDCG with linear gain, recall over all relevant, and reciprocal rank. */
-export function judge(ranked: string[], relevant: Map<string, number>): Quality {
+function judge(ranked: string[], relevant: Map<string, number>): Quality {
   const gain = (grades: number[]) =>
     grades.reduce((sum, grade, index) => sum + grade / Math.log2(index + 2), 0)
   const ideal = [...relevant.values()].sort((a, b) => b - a).slice(0, 10)
