@@ -111,7 +111,7 @@ export class ChunkWriter {
   remove(id: number, library: number, counts: DeletionCounts): void {
     this.#removeText(id)
     counts.embeddings += this.#removeVector(id, library)
-    counts.mentions += this.#concepts.relink(id, library, new Set())
+    counts.mentions += this.#concepts.unlink(id, library)
     counts.chunks += this.#db.run('DELETE FROM chunks WHERE id = ?', id).changes
   }
 

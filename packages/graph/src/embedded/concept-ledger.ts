@@ -72,28 +72,21 @@ export class ConceptLedger {
     return this.#db.get<{ id: number }>('SELECT id FROM concepts WHERE key = ?', key)?.id
   }
 
-  /** Makes `wanted` the concepts that the chunk mentions. @returns how many links were removed. */
-  relink(chunk: number, library: number, wanted: ReadonlySet<number>): number {
-    let removed = 0
-    const linked = new Set<number>()
-    for (const { concept_id } of this.#db.all<{ concept_id: number }>(
-      'SELECT concept_id FROM mentions WHERE chunk_id = ?',
-      chunk,
-    )) {
-      linked.add(concept_id)
-      if (wanted.has(concept_id)) continue
-      this.#db.run('DELETE FROM mentions WHERE chunk_id = ? AND concept_id = ?', chunk, concept_id)
-      this.#db.run(
-        'DELETE FROM mentioned WHERE concept_id = ? AND library_id = ? AND chunk_id = ?',
-        concept_id,
-        library,
-        chunk,
-      )
-      this.#change(library, concept_id, -1)
-      removed++
+  /** Makes `wanted` the concepts that the chunk mentions. */
+  relink(chunk: number, library: number, wanted: ReadonlySet<number>): void {
+    const linked = this.#linkedTo(chunk)
+    for (const concept of linked) {
+      if (wanted.has(concept)) continue
+      this.#db.run('DELETE FROM mentions WHERE chunk_id = ? AND concept_id = ?', chunk, concept)
+      this.#unlisted(chunk, library, concept)
     }
     for (const concept of wanted) if (!linked.has(concept)) this.#link(chunk, library, concept)
-    return removed
+  }
+
+  /** Removes all links of a chunk. @returns how many there were. */
+  unlink(chunk: number, library: number): number {
+    for (const concept of this.#linkedTo(chunk)) this.#unlisted(chunk, library, concept)
+    return this.#db.run('DELETE FROM mentions WHERE chunk_id = ?', chunk).changes
   }
 
   /**
@@ -164,6 +157,24 @@ export class ConceptLedger {
     if (concept_type && stored.concept_type === null) {
       this.#db.run('UPDATE concepts SET concept_type = ? WHERE id = ?', concept_type, stored.id)
     }
+  }
+
+  #linkedTo(chunk: number): Set<number> {
+    const rows = this.#db.all<{ concept_id: number }>(
+      'SELECT concept_id FROM mentions WHERE chunk_id = ?',
+      chunk,
+    )
+    return new Set(rows.map((row) => row.concept_id))
+  }
+
+  #unlisted(chunk: number, library: number, concept: number): void {
+    this.#db.run(
+      'DELETE FROM mentioned WHERE concept_id = ? AND library_id = ? AND chunk_id = ?',
+      concept,
+      library,
+      chunk,
+    )
+    this.#change(library, concept, -1)
   }
 
   #link(chunk: number, library: number, concept: number): void {

@@ -206,12 +206,15 @@ function listing(row: ConceptRow, chunk_count: number): ConceptListing {
   }
 }
 
-/** Concepts that a chunk of the scope mentions. Takes ?1 = library list, ?2 = collection. */
-const MENTIONED_IN_SCOPE = `concepts.id IN (
-  SELECT concept_id FROM concept_counts WHERE ?2 IS NULL AND library_id IN (SELECT value FROM json_each(?1))
-  UNION ALL
+/** Conditions that a chunk of the scope mentions the concept. Take ?1 = library list, ?2 = collection. */
+const LISTED_IN_LIBRARIES = `?2 IS NULL AND concepts.id IN (
+  SELECT concept_id FROM concept_counts WHERE library_id IN (SELECT value FROM json_each(?1)))`
+const PROBED_IN_LIBRARIES = `?2 IS NULL AND EXISTS (
+  SELECT 1 FROM concept_counts
+  WHERE concept_id = concepts.id AND library_id IN (SELECT value FROM json_each(?1)))`
+const LISTED_IN_COLLECTION = `?1 IS NOT NULL AND concepts.id IN (
   SELECT mentions.concept_id FROM items JOIN chunks ON chunks.item_id = items.id
-  JOIN mentions ON mentions.chunk_id = chunks.id WHERE ?2 IS NOT NULL AND items.collection_id = ?2)`
+  JOIN mentions ON mentions.chunk_id = chunks.id WHERE items.collection_id = ?2)`
 
 export function concepts(
   db: Database,
@@ -226,15 +229,18 @@ export function concepts(
     typed.length === 0
       ? '?3 IS NULL'
       : 'concepts.id IN (SELECT rowid FROM concept_name WHERE concept_name MATCH ?3)'
+  // Few concepts bear a name that was typed: those are probed one by one. For a page of all, the list is quicker.
+  const inLibraries = typed.length > 0 ? PROBED_IN_LIBRARIES : LISTED_IN_LIBRARIES
+  const mentioned = resolved.collection === null ? inLibraries : LISTED_IN_COLLECTION
   const values = [resolved.libraryList, resolved.collection, nameQuery(typed)]
   const rows = db.all<ConceptRow>(
-    `SELECT ${CONCEPT} FROM concepts WHERE ${MENTIONED_IN_SCOPE} AND ${named} ORDER BY key LIMIT ?4 OFFSET ?5`,
+    `SELECT ${CONCEPT} FROM concepts WHERE ${mentioned} AND ${named} ORDER BY key LIMIT ?4 OFFSET ?5`,
     ...values,
     page.limit,
     page.offset,
   )
   const { total } = db.get<{ total: number }>(
-    `SELECT count(*) AS total FROM concepts WHERE ${MENTIONED_IN_SCOPE} AND ${named}`,
+    `SELECT count(*) AS total FROM concepts WHERE ${mentioned} AND ${named}`,
     ...values,
   )!
   const counter = new Counter(db, resolved)
@@ -289,12 +295,15 @@ function standingWith(
 ): (ConceptRow & { weight: number })[] {
   const chunks = chunksOf(db, scope, concept, CHUNKS_PER_CONCEPT).map((chunk) => chunk.id)
   return db.all<ConceptRow & { weight: number }>(
-    `SELECT ${CONCEPT}, count(*) AS weight FROM json_each(?1) AS chunk
-     JOIN mentions ON mentions.chunk_id = chunk.value JOIN concepts ON concepts.id = mentions.concept_id
-     WHERE mentions.concept_id <> ?2
-     GROUP BY concepts.id ORDER BY weight DESC, concepts.kind = 'phrase', concepts.key LIMIT ?3`,
+    `SELECT ${CONCEPT}, weight FROM (
+       SELECT mentions.concept_id, count(*) AS weight FROM json_each(?1) AS chunk
+       JOIN mentions ON mentions.chunk_id = chunk.value WHERE mentions.concept_id <> ?2
+       GROUP BY mentions.concept_id ORDER BY weight DESC, mentions.concept_id LIMIT ?3)
+     JOIN concepts ON concepts.id = concept_id
+     ORDER BY weight DESC, concepts.kind = 'phrase', concepts.key LIMIT ?4`,
     JSON.stringify(chunks),
     concept,
+    NEIGHBOURS_PER_CONCEPT * 4,
     NEIGHBOURS_PER_CONCEPT,
   )
 }

@@ -6,6 +6,8 @@ export type SqlValue = null | number | string | Uint8Array
 export type Row = Record<string, SqlValue>
 
 const BUSY_TIMEOUT_MS = 10_000
+/** A connection's own page cache; behind it stands the operating system's. */
+const CACHE_KB = 16_384
 const FULL = 13
 const INTERRUPTING_CODES = new Map([
   [5, 'is locked by another process'],
@@ -26,9 +28,7 @@ export class Database {
   constructor(file: string, options: { readOnly: boolean }) {
     this.#file = file
     this.#connection = this.#guarded(() => new DatabaseSync(file, { readOnly: options.readOnly }))
-    this.exec(
-      `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA cache_size = -32768; PRAGMA mmap_size = 268435456`,
-    )
+    this.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA cache_size = -${CACHE_KB}`)
   }
 
   exec(sql: string): void {
@@ -120,7 +120,8 @@ export function openForWriting(file: string, limits: StoreLimits): Database {
   try {
     refuseNewer(db)
     db.exec(
-      'PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON',
+      'PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; ' +
+        'PRAGMA journal_size_limit = 67108864',
     )
     migrate(db)
     if (limits.maxBytes !== undefined) {

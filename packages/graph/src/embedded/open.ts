@@ -25,7 +25,7 @@ export interface EmbeddedGraphOptions {
   log: Logger
   metrics: Metrics
   clock: Clock
-  /** Threads that answer questions other than the vector search; 2 unless told. */
+  /** Most threads that answer questions other than the vector search; 2 unless told. */
   readers?: number
   /** Largest size of the file; writes beyond fail with GraphFullError. */
   maxBytes?: number
@@ -85,7 +85,8 @@ class EmbeddedGraph implements GraphStore {
 
   async start(): Promise<void> {
     await this.#writer.start()
-    await Promise.all([this.#vectors, ...this.#readers].map((channel) => channel.start()))
+    // Further readers start when the first is busy: a thread costs some 35 MB.
+    await Promise.all([this.#vectors.start(), this.#readers[0]!.start()])
     this.#inHand(this.#finishDeletions()).catch((error) =>
       this.#log.error({ err: error }, 'a deletion that was cut short could not be finished'),
     )

@@ -22,22 +22,27 @@ interface QueryTerm {
 export function fullTextCandidates(db: Database, scope: Scope, query: TextQuery, k: number): TextHit[] {
   const resolved = resolveScope(db, scope)
   const scorer = new Bm25(db, query.terms.length > 0 ? query.terms : query.phrases.flat())
-  const match = matchExpression(db, resolved, scorer.terms, query.phrases.slice(0, MAX_PHRASES))
-  if (match === null || k < 1) return []
-  const scored = db
-    .all<{ rowid: number }>(
-      'SELECT rowid FROM chunk_text WHERE chunk_text MATCH ? ORDER BY bm25(chunk_text, 0.0, 1.0) LIMIT ?',
-      match,
-      Math.max(k * CANDIDATES_PER_HIT, MIN_CANDIDATES),
-    )
-    .map(({ rowid }) => ({ id: rowid, bm25: scorer.score(rowid) }))
-    .sort((a, b) => b.bm25 - a.bm25)
-  const last = scored[Math.min(k, scored.length) - 1]?.bm25 ?? 0
-  return scored
+  const phrases = spelledPhrases(db, query.phrases.slice(0, MAX_PHRASES))
+  if (resolved.libraries.length === 0 || scorer.terms.length === 0 || phrases === null || k < 1) return []
+  const found = scored(db, scorer, [...scopeClause(resolved), ...phrases, anyOf(scorer.terms)], k)
+  const last = found[Math.min(k, found.length) - 1]?.bm25 ?? 0
+  return found
     .filter(({ bm25 }) => bm25 >= last)
     .map(({ id, bm25 }) => ({ chunk_uid: uidOf(db, id), bm25 }))
     .sort((a, b) => b.bm25 - a.bm25 || (a.chunk_uid < b.chunk_uid ? -1 : 1))
     .slice(0, k)
+}
+
+/** The index's best matches, scored anew, best first. */
+function scored(db: Database, scorer: Bm25, clauses: string[], k: number): { id: number; bm25: number }[] {
+  return db
+    .all<{ rowid: number }>(
+      'SELECT rowid FROM chunk_text WHERE chunk_text MATCH ? ORDER BY bm25(chunk_text, 0.0, 1.0) LIMIT ?',
+      clauses.join(' AND '),
+      Math.max(k * CANDIDATES_PER_HIT, MIN_CANDIDATES),
+    )
+    .map(({ rowid }) => ({ id: rowid, bm25: scorer.score(rowid) }))
+    .sort((a, b) => b.bm25 - a.bm25)
 }
 
 export function scoreChunks(
@@ -63,24 +68,26 @@ function uidOf(db: Database, id: number): string {
   return db.get<{ uid: string }>('SELECT uid FROM chunks WHERE id = ?', id)!.uid
 }
 
-/** The FTS5 query, made of numbers only. Null when nothing can match. */
-function matchExpression(
-  db: Database,
-  scope: ResolvedScope,
-  terms: QueryTerm[],
-  phrases: string[][],
-): string | null {
-  if (scope.libraries.length === 0 || terms.length === 0) return null
-  const parts: string[] = []
-  if (scope.collection !== null) parts.push(`scope:"c${scope.collection}"`)
-  else if (!scope.whole) parts.push(`scope:(${scope.libraries.map((id) => `"l${id}"`).join(' OR ')})`)
+// Clauses of the FTS5 query are made of numbers only: no text of a document or a query is in them.
+
+function scopeClause({ collection, whole, libraries }: ResolvedScope): string[] {
+  if (collection !== null) return [`scope:"c${collection}"`]
+  return whole ? [] : [`scope:(${libraries.map((id) => `"l${id}"`).join(' OR ')})`]
+}
+
+/** Null when a phrase holds a term that no chunk holds. */
+function spelledPhrases(db: Database, phrases: string[][]): string[] | null {
+  const clauses: string[] = []
   for (const phrase of phrases) {
-    const spelled = phrase.map((term) => numberOf(db, term)?.id.toString(36))
-    if (spelled.includes(undefined)) return null
-    parts.push(`body:"${spelled.join(' ')}"`)
+    const numbers = phrase.map((term) => numberOf(db, term)?.id.toString(36))
+    if (numbers.includes(undefined)) return null
+    clauses.push(`body:"${numbers.join(' ')}"`)
   }
-  parts.push(`body:(${terms.map(({ number }) => `"${number.toString(36)}"`).join(' OR ')})`)
-  return parts.join(' AND ')
+  return clauses
+}
+
+function anyOf(terms: QueryTerm[]): string {
+  return `body:(${terms.map(({ number }) => `"${number.toString(36)}"`).join(' OR ')})`
 }
 
 function numberOf(db: Database, term: string): { id: number; df: number } | undefined {

@@ -1,0 +1,3 @@
+export { conceptKey, conceptKeys, titleConceptKey } from './concept-keys.ts'
+export { queryTerms } from './query.ts'
+export { STOP_WORDS, terms, words } from './terms.ts'
