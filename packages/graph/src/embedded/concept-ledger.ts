@@ -208,20 +208,15 @@ export class ConceptLedger {
   }
 
   #applyCount(library: number, concept: number, change: number): void {
-    this.#db.run(
+    const { chunks } = this.#db.get<{ chunks: number }>(
       `INSERT INTO concept_counts (concept_id, library_id, chunks) VALUES (?, ?, ?)
-       ON CONFLICT (concept_id, library_id) DO UPDATE SET chunks = chunks + excluded.chunks`,
+       ON CONFLICT (concept_id, library_id) DO UPDATE SET chunks = chunks + excluded.chunks RETURNING chunks`,
       concept,
       library,
       change,
-    )
-    if (change < 0) {
-      this.#db.run(
-        'DELETE FROM concept_counts WHERE concept_id = ? AND library_id = ? AND chunks <= 0',
-        concept,
-        library,
-      )
-    }
+    )!
+    if (chunks > 0) return
+    this.#db.run('DELETE FROM concept_counts WHERE concept_id = ? AND library_id = ?', concept, library)
   }
 
   /** The key's terms as the index spells them; null when one is in no chunk. */

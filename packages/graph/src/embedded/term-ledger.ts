@@ -36,11 +36,7 @@ export class TermLedger {
 
   /** Writes what was counted; terms that no chunk holds any more go. */
   settle(): void {
-    for (const [number, change] of this.#changes) {
-      if (change === 0) continue
-      this.#db.run('UPDATE terms SET df = df + ? WHERE id = ?', change, number)
-      if (change < 0) this.#dropUnused(number)
-    }
+    for (const [number, change] of this.#changes) if (change !== 0) this.#apply(number, change)
     if (this.#chunks !== 0)
       this.#db.run("UPDATE totals SET value = value + ? WHERE name = 'chunks'", this.#chunks)
     if (this.#length !== 0)
@@ -76,12 +72,15 @@ export class TermLedger {
     return number
   }
 
-  #dropUnused(number: number): void {
-    const gone = this.#db.get<{ term: string }>(
-      'DELETE FROM terms WHERE id = ? AND df <= 0 RETURNING term',
+  #apply(number: number, change: number): void {
+    const { df, term } = this.#db.get<{ df: number; term: string }>(
+      'UPDATE terms SET df = df + ? WHERE id = ? RETURNING df, term',
+      change,
       number,
-    )
-    if (gone) this.#numbers.delete(gone.term)
+    )!
+    if (df > 0) return
+    this.#db.run('DELETE FROM terms WHERE id = ?', number)
+    this.#numbers.delete(term)
   }
 }
 
