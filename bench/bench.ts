@@ -1,0 +1,93 @@
+import { join } from 'node:path'
+import { type Embedder, findModel, modelCacheDir, openLocalEmbedder } from '@mnemosyne/models'
+import { createLog, Metrics } from '@mnemosyne/platform'
+import { Registry } from 'prom-client'
+import { type FilledFolder, fillFolder } from './filled-folder.ts'
+
+export const silent = createLog({ component: 'bench', level: 'silent' })
+export const noMetrics = () => new Metrics(new Registry(), 'bench')
+
+/** How much is measured. */
+export interface Sizes {
+  /** Times that the corpus is ingested, and embedded by the bare model. */
+  ingestRounds: number
+  documents: number
+  wordsADocument: number
+  /** Chunks of the stores that are searched, ascending. */
+  stores: number[]
+  searches: number
+  starts: number
+  pdfPages: number
+}
+
+export const FULL: Sizes = {
+  ingestRounds: 3,
+  documents: 24,
+  wordsADocument: 2_800,
+  stores: [1_000, 20_000],
+  searches: 200,
+  starts: 3,
+  pdfPages: 300,
+}
+
+export const QUICK: Sizes = {
+  ingestRounds: 2,
+  documents: 8,
+  wordsADocument: 1_600,
+  stores: [200, 2_000],
+  searches: 40,
+  starts: 1,
+  pdfPages: 20,
+}
+
+/** What the measurements share: the sizes, a temporary folder, the bare model, and stores that are filled once. */
+export class Bench implements AsyncDisposable {
+  readonly sizes: Sizes
+  readonly #folder: string
+  readonly #filled = new Map<number, Promise<FilledFolder>>()
+  readonly #closing = new AsyncDisposableStack()
+  #model: Promise<Embedder> | undefined
+  #folders = 0
+
+  constructor(sizes: Sizes, folder: string) {
+    this.sizes = sizes
+    this.#folder = folder
+  }
+
+  newFolder(): string {
+    return join(this.#folder, `data-${++this.#folders}`)
+  }
+
+  /** The model that the product uses, with as many processes, and nothing else around it. */
+  model(): Promise<Embedder> {
+    this.#model ??= this.#openModel()
+    return this.#model
+  }
+
+  /** A data folder whose store holds `chunks` chunks. No process has it open. */
+  filled(chunks: number): Promise<FilledFolder> {
+    const known = this.#filled.get(chunks)
+    const filled =
+      known ?? this.model().then(({ model }) => fillFolder(this.newFolder(), chunks, model.dimensions))
+    this.#filled.set(chunks, filled)
+    return filled
+  }
+
+  async #openModel(): Promise<Embedder> {
+    const { MNEMOSYNE_MODEL_DIR: modelDir } = process.env
+    const found = await findModel({ modelDir, cacheDir: modelCacheDir(process.env), log: silent })
+    if (found.kind === 'missing') throw new Error(`${found.reason} ${found.whatToDo}`)
+    return this.#closing.use(
+      await openLocalEmbedder({ modelDir: found.dir, log: silent, metrics: noMetrics() }),
+    )
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closing.disposeAsync()
+  }
+}
+
+/** Tells whoever waits what is going on. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`)
+}

@@ -1,0 +1,67 @@
+import type { Chunk, Job } from '@mnemosyne/contracts'
+import { RunningSystem } from '../test/system/harness.ts'
+import type { SourceFile } from './corpus.ts'
+
+/** Starts the product as a person would, without the samples. */
+export function startSystem(dataDir: string, token?: string): Promise<RunningSystem> {
+  return RunningSystem.start(dataDir, { token, env: { LOGGING_LEVEL: 'info' } })
+}
+
+const UPLOADS_AT_ONCE = 4
+
+export interface Ingested {
+  jobs: Job[]
+  /** From the first upload to the end of the last job, in milliseconds. */
+  took: number
+}
+
+/** Uploads the files a few at a time, and waits until the last job has completed. */
+export async function ingest(
+  system: RunningSystem,
+  workspace_id: string,
+  files: readonly SourceFile[],
+): Promise<Ingested> {
+  const started = Date.now()
+  const waiting = files.values()
+  const accepted: Job[] = []
+  const send = async () => {
+    for (const file of waiting) {
+      const { status, text, body } = await system.upload({ workspace_id, source_ref: file.name }, file)
+      if (status !== 202) throw new Error(`${file.name} was not taken: ${status} ${text}`)
+      accepted.push(body)
+    }
+  }
+  await Promise.all(Array.from({ length: UPLOADS_AT_ONCE }, send))
+  const jobs: Job[] = []
+  for (const { job_id } of accepted) jobs.push(await completed(system, job_id))
+  // By the product's own clock, so that the waiting here need not be fine and take time from the work.
+  return { jobs, took: Math.max(...jobs.map((job) => Date.parse(job.completed_at!))) - started }
+}
+
+async function completed(system: RunningSystem, jobId: string): Promise<Job> {
+  for (;;) {
+    const job = await get<Job>(system, `/library/api/jobs/${jobId}/`)
+    if (job.status === 'completed') return job
+    if (job.status === 'failed') throw new Error(`The job of ${job.title} failed: ${job.error}`)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+/** The texts of all passages of the items, as the product cut them. */
+export async function passagesOf(system: RunningSystem, itemUids: readonly string[]): Promise<string[]> {
+  const texts: string[] = []
+  for (const uid of itemUids) {
+    for (let offset = 0; ; offset += 200) {
+      const page = await get<Chunk[]>(system, `/library/api/items/${uid}/chunks/?limit=200&offset=${offset}`)
+      texts.push(...page.map((chunk) => chunk.text))
+      if (page.length < 200) break
+    }
+  }
+  return texts
+}
+
+async function get<T>(system: RunningSystem, path: string): Promise<T> {
+  const { status, text, body } = await system.call('GET', path)
+  if (status !== 200) throw new Error(`GET ${path}: ${status} ${text}`)
+  return body
+}
