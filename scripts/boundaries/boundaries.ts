@@ -14,6 +14,8 @@ interface Place {
 interface Arrow {
   from: string
   to: string
+  /** By the package's name, so through what its `exports` opens; otherwise by a path into it. */
+  byName: boolean
 }
 
 interface Rule {
@@ -54,10 +56,8 @@ const RULES: Rule[] = [
   {
     name: 'by-the-front-door',
     why: 'import the package, not a file inside it',
-    breaks: (from, to, arrow) =>
-      from.part !== to.part &&
-      to.layer !== 'other' &&
-      !/\/src\/(testing\/)?index\.ts$|\/package\.json$/.test(arrow.to),
+    breaks: (from, to, { byName }) =>
+      from.part !== to.part && to.layer !== 'other' && from.layer !== 'other' && !byName,
   },
   {
     name: 'no-test-code-in-the-product',
@@ -72,8 +72,8 @@ export function findBreaches(root: string): { breaches: Breach[]; modules: numbe
     sources(root, folder),
   )
   const breaches = modules.flatMap((from) =>
-    importsOf(root, from).flatMap((to) => {
-      const arrow = { from, to }
+    importsOf(root, from).flatMap((arrow) => {
+      const { to } = arrow
       return RULES.filter((rule) => rule.breaks(placeOf(from), placeOf(to), arrow)).map(({ name, why }) => ({
         ...arrow,
         rule: name,
@@ -101,8 +101,8 @@ function sources(root: string, folder: string): string[] {
 
 const readEntries = (path: string) => readdirSync(path, { withFileTypes: true })
 
-/** Modules of this repository that `file` imports. Throws when it can't be parsed. */
-function importsOf(root: string, file: string): string[] {
+/** What `file` imports of this repository. Throws when it can't be parsed. */
+function importsOf(root: string, file: string): Arrow[] {
   const source = readFileSync(join(root, file), 'utf8')
   const { module, errors } = parseSync(file, source)
   if (errors.length > 0) throw new Error(`${file}: ${errors[0]?.message}`)
@@ -115,7 +115,10 @@ function importsOf(root: string, file: string): string[] {
       source.slice(moduleRequest.start + 1, moduleRequest.end - 1),
     ),
   ]
-  return specifiers.flatMap((specifier) => resolveOwn(root, file, specifier) ?? [])
+  return specifiers.flatMap((specifier) => {
+    const to = resolveOwn(root, file, specifier)
+    return to === undefined ? [] : [{ from: file, to, byName: !specifier.startsWith('.') }]
+  })
 }
 
 function resolveOwn(root: string, from: string, specifier: string): string | undefined {

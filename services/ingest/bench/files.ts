@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { argv } from 'node:process'
 import { createLog, Metrics } from '@mnemosyne/platform'
 import { Registry } from 'prom-client'
-import { DEFAULT_CHUNKING } from '../src/chunking/defaults.ts'
 import { DocumentError } from '../src/document/errors.ts'
 import { openProcessor } from '../src/processing/open-processor.ts'
+import { DEFAULT_CHUNKING } from '../test/default-chunking.ts'
 
 const [folder = '.', formats = 'pdf,html,md,txt', tokenizerDir] = argv.slice(2)
 const wanted = new Set(formats.split(','))

@@ -20,6 +20,8 @@ export interface Submission {
   library_uid: string
   collection_uid: string | null
   title: string
+  /** The title is only the file's name. */
+  untitled?: boolean
   s3_key: string
   source: 'daedalus' | 'spelunker' | 'upload'
   source_ref: string
@@ -79,6 +81,7 @@ async function findOrInsert(
   const now = clock().toISOString()
   const row: JobRow = {
     ...submission,
+    untitled: submission.untitled ? 1 : 0,
     job_id: randomUUID(),
     version,
     status: 'pending',

@@ -68,6 +68,17 @@ export class PermanentFault extends Error {
   override readonly name = 'PermanentFault'
 }
 
+/** What the job belongs to was deleted: its rows and blobs go too, and nobody is told. */
+export class GoneFault extends Error {
+  override readonly name = 'GoneFault'
+  readonly gone: 'library' | 'item'
+
+  constructor(gone: 'library' | 'item', options?: ErrorOptions) {
+    super(`The ${gone} was deleted.`, options)
+    this.gone = gone
+  }
+}
+
 /** The job was cancelled, deleted, or taken over by another worker: stop, and change nothing more. */
 export class ClaimLost extends Error {
   override readonly name = 'ClaimLost'

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createLog, Metrics } from '@mnemosyne/platform'
 import { Registry } from 'prom-client'
-import { DEFAULT_CHUNKING } from '../src/chunking/defaults.ts'
 import { openProcessor } from '../src/processing/open-processor.ts'
+import { DEFAULT_CHUNKING } from './default-chunking.ts'
 
 const path = process.argv[2]!
 const processor = openProcessor({

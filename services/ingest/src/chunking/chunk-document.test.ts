@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_CHUNKING } from '../../test/default-chunking.ts'
 import { type Block, renderDocument } from '../document/document.ts'
 import { approximateTokens } from './approximate-tokens.ts'
 import type { Chunk, ChunkingConfig, LibraryType } from './chunk.ts'
 import { chunkDocument, chunkUid } from './chunk-document.ts'
-import { DEFAULT_CHUNKING } from './defaults.ts'
 
 const ITEM = '0b5f4c1e-0000-4000-8000-000000000001'
 

@@ -1,4 +1,4 @@
-import { conceptKey, titleConceptKey } from '@mnemosyne/graph'
+import { conceptKey, titleConceptKey } from '@mnemosyne/graph/analysis'
 import type { LibraryType } from '../chunking/chunk.ts'
 import { isDate, isSpeaker } from '../chunking/strategies.ts'
 import { renderDocument, type StructuredDocument } from '../document/document.ts'

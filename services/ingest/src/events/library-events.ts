@@ -1,8 +1,8 @@
 import { EVENTS } from '@mnemosyne/contracts'
 import type { BlobStore } from '@mnemosyne/platform'
 import { type Bus, type BusMessage, type Consumer, readEvent, type Sql } from '@mnemosyne/platform'
+import { forget } from '../forget.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
-import { itemPrefix, jobPrefix } from '../worker/fetch-source.ts'
 
 export interface LibraryEventDeps {
   sql: Sql<IngestTables>
@@ -13,59 +13,21 @@ export interface LibraryEventDeps {
 
 /** When a library or an item is deleted: stops its jobs and removes their rows, and removes its blobs. */
 export async function consumeLibraryEvents(deps: LibraryEventDeps): Promise<Consumer> {
+  const drop = async (by: 'library_uid' | 'item_uid', uid: string) => {
+    deps.stopWhere((row) => row[by] === uid)
+    await forget(deps, by, uid)
+  }
   return deps.bus.subscribe({
     queue: 'ingest.library-events',
     topics: ['library.deleted.v1', 'item.deleted.v1'],
     handle: async (message: BusMessage) => {
       if (message.destination === 'library.deleted.v1') {
         const { data } = readEvent(message, EVENTS['library.deleted.v1'])
-        await forget(deps, 'library_uid', data.library_uid)
+        await drop('library_uid', data.library_uid)
       } else {
         const { data } = readEvent(message, EVENTS['item.deleted.v1'])
-        await forget(deps, 'item_uid', data.item_uid)
+        await drop('item_uid', data.item_uid)
       }
     },
   })
-}
-
-/** Rows first: a worker that loses its row stops, and clears what it wrote after this. */
-async function forget(deps: LibraryEventDeps, by: 'library_uid' | 'item_uid', uid: string): Promise<void> {
-  const items = await itemsOf(deps.sql, by, uid)
-  const jobs = await deps.sql.transaction(async (tx) => {
-    const gone = await tx
-      .deleteFrom('job')
-      .where(by, '=', uid)
-      .returning(['job_id', 'source', 's3_key'])
-      .execute()
-    await tx.deleteFrom('source_item').where(by, '=', uid).execute()
-    const ids = gone.map((row) => row.job_id)
-    if (ids.length > 0) await tx.deleteFrom('embedding_cache').where('job_id', 'in', ids).execute()
-    return gone
-  })
-  deps.stopWhere((row) => row[by] === uid)
-  for (const { job_id, source, s3_key } of jobs) {
-    await deps.blobs.deletePrefix(jobPrefix(job_id))
-    if (source === 'upload') await deps.blobs.delete(s3_key)
-  }
-  for (const item of items) await deps.blobs.deletePrefix(itemPrefix(item))
-}
-
-async function itemsOf(
-  sql: Sql<IngestTables>,
-  by: 'library_uid' | 'item_uid',
-  uid: string,
-): Promise<string[]> {
-  if (by === 'item_uid') return [uid]
-  const mapped = await sql.read
-    .selectFrom('source_item')
-    .select('item_uid')
-    .where('library_uid', '=', uid)
-    .execute()
-  const worked = await sql.read
-    .selectFrom('job')
-    .select('item_uid')
-    .distinct()
-    .where('library_uid', '=', uid)
-    .execute()
-  return [...new Set([...mapped, ...worked].map((row) => row.item_uid))]
 }

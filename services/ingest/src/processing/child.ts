@@ -21,7 +21,7 @@ async function main(settings: ChildSettings): Promise<void> {
 
 async function openCounter(tokenizerDir: string | undefined): Promise<CountTokens> {
   if (!tokenizerDir) return approximateTokens
-  const { openTokenizer } = await import('@mnemosyne/models')
+  const { openTokenizer } = await import('@mnemosyne/models/tokenizer')
   const tokenizer = openTokenizer(tokenizerDir)
   return (text) => tokenizer.count(text)
 }

@@ -6,7 +6,7 @@ import { createLog, Metrics } from '@mnemosyne/platform'
 import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bombPage, buildPdf } from '../../test/build-pdf.ts'
-import { DEFAULT_CHUNKING } from '../chunking/defaults.ts'
+import { DEFAULT_CHUNKING } from '../../test/default-chunking.ts'
 import { openProcessor } from './open-processor.ts'
 import type { ProcessFileRequest, ProcessingLimits, Processor } from './processor.ts'
 

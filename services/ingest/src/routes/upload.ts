@@ -15,6 +15,7 @@ import type { Context, Hono } from 'hono'
 import type { z } from 'zod'
 import { type AcceptDeps, acceptSubmission } from '../accept.ts'
 import { NoSpaceError, UploadError, UploadTooLargeError } from '../errors.ts'
+import { extensionOf } from '../worker/fetch-source.ts'
 import { resolveTarget } from './router.ts'
 
 export interface UploadDeps extends AcceptDeps {
@@ -48,16 +49,18 @@ interface Received {
   target: { library_uid: string; collection_uid: string | null }
   fileName: string
   fileType: string
+  key: string
   stored: StoredBlob
 }
 
 async function receive(c: Context, context: RequestContext, deps: UploadDeps) {
-  const key = `${UPLOADS}${randomUUID()}`
+  const folder = `${UPLOADS}${randomUUID()}/`
   try {
-    const { fields, target, fileName, fileType, stored } = await readForm(c, context, deps, key)
+    const { fields, target, fileName, fileType, key, stored } = await readForm(c, context, deps, folder)
     const outcome = await acceptSubmission(deps, {
       ...target,
       title: fields.title ?? titleOf(fileName),
+      untitled: fields.title === undefined,
       s3_key: key,
       source: 'upload',
       source_ref: fields.source_ref ?? stored.sha256,
@@ -65,10 +68,10 @@ async function receive(c: Context, context: RequestContext, deps: UploadDeps) {
       file_type: fileType,
       file_size: stored.bytes,
     })
-    if (!outcome.created) await deps.blobs.delete(key)
+    if (!outcome.created) await deps.blobs.deletePrefix(folder)
     return outcome
   } catch (error) {
-    await deps.blobs.delete(key).catch(() => undefined)
+    await deps.blobs.deletePrefix(folder).catch(() => undefined)
     if (error instanceof BlobTooLargeError) throw new UploadTooLargeError(deps.maxFileBytes)
     if (error instanceof BlobStoreFullError) throw new NoSpaceError({ cause: error })
     throw error
@@ -80,7 +83,7 @@ async function readForm(
   c: Context,
   context: RequestContext,
   deps: UploadDeps,
-  key: string,
+  folder: string,
 ): Promise<Received> {
   const contentType = c.req.header('content-type') ?? ''
   if (!contentType.toLowerCase().startsWith('multipart/form-data') || !c.req.raw.body) {
@@ -88,29 +91,40 @@ async function readForm(
   }
   const parser = openParser(contentType)
   const fields: Record<string, string> = {}
+  const storing = new AbortController()
+  const signal = AbortSignal.any([context.signal, storing.signal])
+  let file: Promise<Received> | undefined
   const received = new Promise<Received>((resolve, reject) => {
-    let file: Promise<Received> | undefined
     parser.on('field', (name, value, nameTruncated, valueTruncated) => {
       if (nameTruncated || valueTruncated) reject(new FieldError(name, 'Is too long.'))
       else if (file) reject(new FieldError(name, 'Must come before the file.'))
+      else if (Object.hasOwn(fields, name)) reject(new FieldError(name, 'Is given twice.'))
       else fields[name] = value
     })
     parser.on('file', (name, stream, fileName, _encoding, fileType) => {
-      if (name !== 'file' || file) {
+      // Emitted also while nobody reads yet, when the form ends in the middle of the file.
+      stream.on('error', reject)
+      if (name !== 'file') {
         stream.resume()
-        reject(new FieldError(name, 'Only one file is taken, in the field "file".'))
+        reject(new FieldError(name, 'The file belongs in the field "file".'))
         return
       }
-      file = storeFile(deps, context, fields, key, stream).then((stored) => ({
+      const key = `${folder}file.${extensionOf(fileName ?? '') ?? 'bin'}`
+      file = storeFile(deps, { ...context, signal }, fields, key, stream).then((stored) => ({
         ...stored,
         fileName: fileName ?? '',
         fileType,
+        key,
       }))
       file.catch((error: unknown) => {
         stream.resume()
         reject(error)
       })
     })
+    parser.on('filesLimit', () => reject(new FieldError('file', 'Is given twice: send one file at a time.')))
+    for (const limit of ['fieldsLimit', 'partsLimit'] as const) {
+      parser.on(limit, () => reject(new UploadError('The form has too many fields.')))
+    }
     parser.on('error', (error: Error) =>
       reject(new UploadError(`The form could not be read: ${error.message}.`)),
     )
@@ -124,6 +138,11 @@ async function readForm(
   body.pipe(parser)
   try {
     return await received
+  } catch (error) {
+    // Whoever deletes the blob has to come after whoever writes it.
+    storing.abort(error)
+    await file?.catch(() => undefined)
+    throw error
   } finally {
     body.unpipe(parser)
     body.destroy()

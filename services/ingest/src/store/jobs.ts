@@ -16,6 +16,7 @@ export function toJob(row: JobRow): Job {
     lease_until: _l,
     retry_at: _r,
     cancel_requested: _x,
+    untitled: _u,
     ...job
   } = row
   return { ...job, warnings: JSON.parse(row.warnings) as string[] }

@@ -40,6 +40,8 @@ export interface JobRow {
   /** When a pending job that waits for its retry is due. */
   retry_at: string | null
   cancel_requested: number
+  /** 1 when the title is only the file's name: the document's own title takes its place when it has one. */
+  untitled: number
 }
 
 export interface IngestTables extends OutboxTables {
@@ -87,6 +89,7 @@ const jobs: Migration = {
       .addColumn('lease_until', text)
       .addColumn('retry_at', text)
       .addColumn('cancel_requested', 'integer', (c) => c.notNull())
+      .addColumn('untitled', 'integer', (c) => c.notNull())
       .execute()
     await db.schema
       .createIndex('job_triple')

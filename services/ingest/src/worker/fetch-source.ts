@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { BlobNotFoundError, type BlobSource, type BlobStore } from '@mnemosyne/platform'
+import { BlobKeyError, BlobNotFoundError, type BlobSource, type BlobStore } from '@mnemosyne/platform'
 import { PermanentFault } from '../errors.ts'
 import type { Sources } from '../routes/router.ts'
 import type { JobRow } from '../store/tables.ts'
@@ -18,12 +18,13 @@ export interface FetchDeps {
 }
 
 /** Where an item's original lies: one folder an item, one below it for each version. */
-export function originalKey(
-  row: Pick<JobRow, 'item_uid' | 'content_hash' | 's3_key' | 'title' | 'source'>,
-): string {
-  const name = row.source === 'upload' ? row.title : row.s3_key
-  const extension = /\.([A-Za-z0-9]{1,8})$/.exec(name)?.[1]?.toLowerCase() ?? 'bin'
-  return `${itemPrefix(row.item_uid)}${row.content_hash}/original.${extension}`
+export function originalKey(row: Pick<JobRow, 'item_uid' | 'content_hash' | 's3_key'>): string {
+  return `${itemPrefix(row.item_uid)}${row.content_hash}/original.${extensionOf(row.s3_key) ?? 'bin'}`
+}
+
+/** The extension of a file's name in lower case, when it is a plain one. */
+export function extensionOf(name: string): string | undefined {
+  return /\.([A-Za-z0-9]{1,8})$/.exec(name)?.[1]?.toLowerCase()
 }
 
 export function itemPrefix(itemUid: string): string {
@@ -67,6 +68,11 @@ export async function fetchSource(deps: FetchDeps, row: JobRow, signal: AbortSig
         `There is no file ${JSON.stringify(row.s3_key)} in the store of ${row.source}.`,
         { cause: error },
       )
+    }
+    if (error instanceof BlobKeyError) {
+      throw new PermanentFault(`The file cannot be read from the store of ${row.source}: ${error.message}`, {
+        cause: error,
+      })
     }
     throw error
   }

@@ -10,7 +10,7 @@ import type { Embedder } from '@mnemosyne/models'
 import { type BlobStore, type Clock, type Sql, span } from '@mnemosyne/platform'
 import { emitJobEvent } from '../accept.ts'
 import type { ChunkingConfig } from '../chunking/chunk.ts'
-import { ClaimLost, PermanentFault } from '../errors.ts'
+import { ClaimLost, GoneFault } from '../errors.ts'
 import type { ProcessingResult, Processor } from '../processing/processor.ts'
 import { retireOlder, updateClaimed } from '../store/jobs.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
@@ -37,7 +37,7 @@ const BEGINS = { fetching: 1, parsing: 5, chunking: 15, concepts: 20, embedding:
 /**
  * Takes a claimed job through its stages to its end. Any stage may run twice with the same outcome: blobs and
  * graph are written by uid, vectors are looked up before they are made, and the job's row changes only while
- * the claim holds. Throws PermanentFault, DocumentError or ClaimLost; anything else may pass.
+ * the claim holds. Throws DocumentError, PermanentFault, GoneFault or ClaimLost; anything else may pass.
  */
 export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
   const { row } = claim
@@ -49,15 +49,32 @@ export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
   const embedded = await inStage(claim, 'embedding', () =>
     embed(deps, claim, processed, embedder, library.embedding_instruction),
   )
-  const outcome = await inStage(claim, 'storing', () => store(deps, row, processed, embedded, embedder))
+  const title = titleOf(row, processed)
+  const outcome = await inStage(claim, 'storing', () =>
+    store(deps, { ...row, title }, processed, embedded, embedder),
+  )
   if (outcome === 'superseded') return supersede(deps, claim)
   await complete(deps, claim, {
+    title,
     chunks_created: processed.chunks.length,
     concepts_extracted: processed.concepts.length,
     embedding_model: embedder?.model.name ?? null,
     file_type: processed.fileType ?? row.file_type,
     warnings: JSON.stringify(processed.document.warnings),
   })
+}
+
+/** Titles that programs put into files by themselves. */
+const MEANINGLESS_TITLE =
+  /^(untitled|unbenannt|document|dokument|microsoft word\b|powerpoint\b|slide ?\d*|title|\W*)\s*-?\s*\d*$/i
+
+/** A longer one is a sentence, not a title. */
+const TITLE_MAX = 300
+
+/** The title that was given with the file; failing that the document's own; failing that the file's name. */
+function titleOf(row: JobRow, { document }: ProcessingResult): string {
+  const own = document.title?.trim()
+  return row.untitled && own && own.length <= TITLE_MAX ? own : row.title
 }
 
 async function inStage<T>(claim: JobClaim, stage: keyof typeof BEGINS, work: () => Promise<T>): Promise<T> {
@@ -71,12 +88,9 @@ async function newerIsStored({ graph }: RunDeps, row: JobRow): Promise<boolean> 
 
 async function libraryOf(graph: GraphStore, row: JobRow): Promise<LibraryNode> {
   const library = await graph.getLibrary({ libraries: [row.library_uid] }, row.library_uid)
-  if (!library) throw new PermanentFault(LIBRARY_DELETED)
+  if (!library) throw new GoneFault('library')
   return library
 }
-
-export const LIBRARY_DELETED = 'The library was deleted.'
-export const ITEM_DELETED = 'The item was deleted.'
 
 /** Makes the item visible as `processing`; content that it has stays searchable. */
 async function putItem(deps: RunDeps, row: JobRow): Promise<void> {
@@ -123,7 +137,7 @@ async function processFile(deps: RunDeps, claim: JobClaim, library: LibraryNode)
     const result = await deps.processor.process({
       path,
       declaredType: row.file_type,
-      fileName: row.source === 'upload' ? fileNameOf(row) : row.s3_key.split('/').at(-1),
+      fileName: row.s3_key.split('/').at(-1),
       itemUid: row.item_uid,
       chunking: library.chunking_config as unknown as ChunkingConfig,
       libraryType: library.library_type as Parameters<Processor['process']>[0]['libraryType'],
@@ -136,12 +150,6 @@ async function processFile(deps: RunDeps, claim: JobClaim, library: LibraryNode)
   } finally {
     await dropLocal(deps, row)
   }
-}
-
-/** An upload's `source_ref` is its path when the command line sent it; its title is the file's name otherwise. */
-function fileNameOf(row: JobRow): string {
-  const name = row.source_ref.split(/[/\\]/).at(-1) ?? ''
-  return name.includes('.') ? name : row.title
 }
 
 async function embed(
@@ -210,8 +218,8 @@ async function ifStillThere<T>(write: () => Promise<T>): Promise<T> {
   try {
     return await write()
   } catch (error) {
-    if (error instanceof LibraryGoneError) throw new PermanentFault(LIBRARY_DELETED, { cause: error })
-    if (error instanceof ItemGoneError) throw new PermanentFault(ITEM_DELETED, { cause: error })
+    if (error instanceof LibraryGoneError) throw new GoneFault('library', { cause: error })
+    if (error instanceof ItemGoneError) throw new GoneFault('item', { cause: error })
     throw error
   }
 }

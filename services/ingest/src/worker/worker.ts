@@ -12,7 +12,8 @@ import {
 import { announce, EMBEDDING_QUEUE, emitJobEvent } from '../accept.ts'
 import { CANCELLED } from '../control.ts'
 import { DocumentError } from '../document/errors.ts'
-import { ClaimLost, PermanentFault } from '../errors.ts'
+import { ClaimLost, GoneFault, PermanentFault } from '../errors.ts'
+import { forget } from '../forget.ts'
 import { abandonedJobs, claimJob, findJob } from '../store/jobs.ts'
 import type { JobRow } from '../store/tables.ts'
 import { itemPrefix } from './fetch-source.ts'
@@ -126,6 +127,11 @@ async function settle(
   if (claim.cancelled) return fail(deps, claim, CANCELLED)
   if (closing || error instanceof GraphClosedError) return handBack(deps, claim)
   if (claim.signal.aborted || error instanceof ClaimLost) return clearIfGone(deps, row)
+  if (error instanceof GoneFault) {
+    log.info({ job_id: row.job_id, gone: error.gone }, 'job dropped with what it belonged to')
+    const by = error.gone === 'library' ? 'library_uid' : 'item_uid'
+    return forget(deps, by, row[by])
+  }
   if (error instanceof PermanentFault || error instanceof DocumentError) {
     log.info({ job_id: row.job_id, reason: error.message }, 'job failed')
     return fail(deps, claim, error.message)

@@ -1,8 +1,8 @@
-import type { ChunkingConfig, LibraryType } from './chunk.ts'
+import type { ChunkingConfig, LibraryType } from '../src/chunking/chunk.ts'
 
 /**
- * The configuration each type of library starts from. Targets leave room in a model of 512 tokens for the
- * instruction and special tokens; prose is cut larger than reference text, where a hit should be one answer.
+ * What each type of library starts from, as the library service hands it out. Targets leave room in a model of 512
+ * tokens for special ones; prose is cut larger than reference text, where a hit should be one answer.
  */
 export const DEFAULT_CHUNKING: Record<LibraryType, ChunkingConfig> = {
   fiction: config('chapter', 360, 80, 40, ['dialogue']),
