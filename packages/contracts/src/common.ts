@@ -10,20 +10,16 @@ export const Uid = z
 
 export const IsoTime = z.iso.datetime()
 
-/** Text that a store can hold: PostgreSQL refuses NUL, and a blank name helps nobody. */
-export const Name = (max: number) =>
-  z
-    .string()
-    .trim()
-    .min(1, 'May not be blank.')
-    .max(max)
-    .refine((text) => !text.includes('\0'), 'May not contain NUL characters.')
+/** Text that every store gives back as it was: PostgreSQL refuses NUL, and UTF-8 has no half surrogate pairs. */
+const storable = (text: z.ZodString) =>
+  text
+    .refine((value) => !value.includes('\0'), 'May not contain NUL characters.')
+    .refine((value) => value.isWellFormed(), 'Must be well-formed Unicode.')
 
-export const FreeText = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .refine((text) => !text.includes('\0'), 'May not contain NUL characters.')
+/** A blank name helps nobody. */
+export const Name = (max: number) => storable(z.string().trim().min(1, 'May not be blank.').max(max))
+
+export const FreeText = (max: number) => storable(z.string().max(max))
 
 export const LIST_LIMIT_DEFAULT = 50
 export const LIST_LIMIT_MAX = 200

@@ -60,11 +60,11 @@ export const SourceKey = z
   .string()
   .min(1, 'May not be blank.')
   .max(1024)
-  .refine((key) => !/[\0\\]/.test(key), 'May not contain NUL or backslash.')
+  .refine((key) => !/[\p{Cc}\p{Cs}\\]/u.test(key), 'May not contain control characters or backslash.')
   .refine((key) => !key.startsWith('/'), 'Must be relative: no leading slash.')
   .refine(
-    (key) => !key.split('/').some((part) => part === '..' || part === '.'),
-    'May not contain . or .. as a path part.',
+    (key) => key.startsWith('/') || !key.split('/').some((part) => ['', '.', '..'].includes(part)),
+    'May not contain an empty path part, . or ..',
   )
 
 export const IngestRequest = z

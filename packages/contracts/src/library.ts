@@ -59,7 +59,7 @@ export const WorkspaceId = z
   .string()
   .min(1, 'May not be blank.')
   .max(64)
-  .regex(/^[^\s\0/?#]+$/, 'May not contain spaces, slashes, ? or #.')
+  .regex(/^[^\s\p{Cc}\p{Cs}/\\?#]+$/u, 'May not contain spaces, control characters, slashes, ? or #.')
   .refine((id) => id !== '.' && id !== '..', 'May not be . or ..')
 
 export const Library = z.object({
