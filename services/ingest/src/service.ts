@@ -17,6 +17,7 @@ import {
   startRelay,
   type Verifier,
 } from '@mnemosyne/platform'
+import { dropLeftovers, dropUnclaimedUploads } from './clean-up.ts'
 import type { IngestConfig } from './config.ts'
 import { errorStatus } from './errors.ts'
 import { consumeLibraryEvents } from './events/library-events.ts'
@@ -59,6 +60,7 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
   await sql.migrate(ingestMigrations)
   await emptyFolder(deps.workDir)
   if (deps.soleWorker) await releaseAll(sql)
+  if (deps.soleWorker && deps.work) await dropUnclaimedUploads({ sql, blobs, log })
 
   const work: WorkerDeps = {
     ...deps,
@@ -110,10 +112,16 @@ async function startWork(deps: WorkerDeps & Pick<IngestDeps, 'soleWorker'>, conf
   const now = clock().toISOString()
   await announceAll(working, await abandonedJobs(sql, now, { pendingToo: deps.soleWorker }))
   await embedWaiting(working)
+  const tidying = new AbortController()
+  const tidied = (deps.soleWorker ? dropLeftovers(deps, tidying.signal) : Promise.resolve()).catch(
+    (err: unknown) => log.error({ err }, 'tidying the blobs failed'),
+  )
   return {
     relay,
     worker,
     async close() {
+      tidying.abort()
+      await tidied
       await worker.close()
       await events.close()
       await relay.stop()

@@ -1,0 +1,68 @@
+import type { BlobStore, Logger, Sql } from '@mnemosyne/platform'
+import { UPLOADS } from './routes/upload.ts'
+import type { IngestTables } from './store/tables.ts'
+
+interface CleanUpDeps {
+  sql: Sql<IngestTables>
+  blobs: BlobStore
+  log: Logger
+}
+
+/**
+ * Removes uploads that no job is about: the process died while they came in. Only before uploads are taken, since
+ * an upload's blob is there a moment before its job.
+ */
+export async function dropUnclaimedUploads({ sql, blobs, log }: CleanUpDeps): Promise<void> {
+  let dropped = 0
+  for await (const key of blobs.list(UPLOADS)) {
+    const job = await sql.read.selectFrom('job').select('status').where('s3_key', '=', key).executeTakeFirst()
+    if (job && job.status !== 'completed') continue
+    await blobs.delete(key)
+    dropped++
+  }
+  if (dropped > 0) log.info({ blobs: dropped }, 'uploads without a job removed')
+}
+
+/**
+ * Removes what a process left that died between a job's end and its tidying: stage results of jobs that have
+ * ended well or are gone, and versions of items that no job stands for. Safe beside working jobs: a job's row is
+ * there before its first blob.
+ */
+export async function dropLeftovers({ sql, blobs, log }: CleanUpDeps, signal: AbortSignal): Promise<void> {
+  let dropped = 0
+  const drop = async (prefix: string) => {
+    dropped += await blobs.deletePrefix(prefix)
+  }
+  for await (const [jobId] of foldersIn(blobs, 'jobs/', 1)) {
+    if (signal.aborted) return
+    const job = await sql.read
+      .selectFrom('job')
+      .select('status')
+      .where('job_id', '=', jobId!)
+      .executeTakeFirst()
+    if (!job || job.status === 'completed') await drop(`jobs/${jobId}/`)
+  }
+  for await (const [itemUid, hash] of foldersIn(blobs, 'items/', 2)) {
+    if (signal.aborted) return
+    const wanted = await sql.read
+      .selectFrom('job')
+      .select('job_id')
+      .where('item_uid', '=', itemUid!)
+      .where('content_hash', '=', hash!)
+      .where((eb) => eb.or([eb('current', '=', 1), eb('status', 'in', ['pending', 'processing'])]))
+      .executeTakeFirst()
+    if (!wanted) await drop(`items/${itemUid}/${hash}/`)
+  }
+  if (dropped > 0) log.info({ blobs: dropped }, 'blobs that nothing refers to removed')
+}
+
+/** The distinct first `depth` folders of the keys under `prefix`; keys come in order, so each comes once. */
+async function* foldersIn(blobs: BlobStore, prefix: string, depth: number): AsyncGenerator<string[]> {
+  let last = ''
+  for await (const key of blobs.list(prefix)) {
+    const folders = key.slice(prefix.length).split('/').slice(0, depth)
+    const name = folders.join('/')
+    if (name !== last) yield folders
+    last = name
+  }
+}
