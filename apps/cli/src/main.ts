@@ -1,40 +1,7 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander'
-import {
-  createUserCommand,
-  createUserTokenCommand,
-  seedSigningKeyCommand,
-} from './commands/administration.ts'
-import { ingestCommand } from './commands/ingest.ts'
-import { migrateCommand } from './commands/migrate.ts'
-import { searchCommand } from './commands/search.ts'
-import { statusCommand } from './commands/status.ts'
-import { upCommand } from './commands/up.ts'
-import { EXIT, reportFailure } from './output.ts'
-import { version } from './version.ts'
+import { enableCompileCache } from 'node:module'
 
-const program = new Command('mnemosyne')
-  .description('The memory of everything you know: documents in, ranked and cited evidence out.')
-  .version(version)
-  .exitOverride()
-  .configureHelp({ showGlobalOptions: true })
-
-for (const add of [
-  upCommand,
-  ingestCommand,
-  searchCommand,
-  statusCommand,
-  createUserCommand,
-  createUserTokenCommand,
-  seedSigningKeyCommand,
-  migrateCommand,
-]) {
-  add(program)
-}
-
-try {
-  await program.parseAsync()
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
-  else process.exitCode = reportFailure(error, process.argv.includes('--json'))
-}
+// Before anything else is loaded: with types already stripped and code compiled, a start takes half the time.
+enableCompileCache()
+const { main } = await import('./program.ts')
+await main()

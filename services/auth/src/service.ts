@@ -1,8 +1,10 @@
 import { EVENTS } from '@mnemosyne/contracts'
 import {
   type Bus,
+  type BusMessage,
   type Check,
   type Clock,
+  DomainError,
   type Logger,
   type Metrics,
   type Readiness,
@@ -16,7 +18,7 @@ import {
 import { type AuthAdmin, createAdmin } from './admin.ts'
 import type { AuthContext, LibraryClient } from './context.ts'
 import { createLastUsed } from './last-used.ts'
-import { forgetLibrary } from './memberships.ts'
+import { forgetLibrary, putOwner } from './memberships.ts'
 import { createRouter, errorStatus } from './router.ts'
 import { type AuthTables, authMigrations } from './schema.ts'
 
@@ -44,11 +46,8 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
   const context: AuthContext = { sql, library, relay: { wake: () => wakeable.wake() }, clock, ids, log }
   const events = await bus.subscribe({
     queue: 'auth.library-events',
-    topics: ['library.deleted.v1'],
-    async handle(message) {
-      const { id, data } = readEvent(message, EVENTS['library.deleted.v1'])
-      await forgetLibrary(context, { actor: 'service', requestId: id }, data.library_uid)
-    },
+    topics: ['library.created.v1', 'library.deleted.v1'],
+    handle: (message) => hearLibraryEvent(context, message),
   })
   const relay = startRelay({ sql, bus, clock, log, metrics })
   wakeable.wake = () => relay.wake()
@@ -72,6 +71,28 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
       await relay.stop()
       await lastUsed.stop()
     },
+  }
+}
+
+/** Keeps memberships in step with the libraries that there are. */
+async function hearLibraryEvent(context: AuthContext, message: BusMessage): Promise<void> {
+  if (message.destination === 'library.deleted.v1') {
+    const { id, data } = readEvent(message, EVENTS['library.deleted.v1'])
+    await forgetLibrary(context, { actor: 'service', requestId: id }, data.library_uid)
+    return
+  }
+  // The library service asks for the owner's membership before it answers; this heals a crash in between.
+  const { id, data } = readEvent(message, EVENTS['library.created.v1'])
+  if (data.owner_username === null) return
+  const owner = { library_uid: data.library_uid, username: data.owner_username }
+  try {
+    await putOwner(context, { actor: 'service', requestId: id }, owner)
+  } catch (error) {
+    if (!(error instanceof DomainError) || error.code === 'SQL_UNAVAILABLE') throw error
+    context.log.warn(
+      { err: error, library_uid: data.library_uid },
+      'a library was made for nobody who is here',
+    )
   }
 }
 

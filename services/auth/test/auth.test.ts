@@ -348,6 +348,18 @@ function suite(freshUrl: () => Promise<string>): void {
     })
   })
 
+  describe('a library that is created', () => {
+    test('is its owner’s also when the request that made it broke off', async () => {
+      await createUser('alice')
+      await world.publishCreation(LIBRARY.a, 'alice')
+      await world.publishCreation(LIBRARY.a, 'alice')
+      await world.publishCreation(LIBRARY.b, null)
+      await world.publishCreation(LIBRARY.b, 'nobody')
+      const { token } = await createToken('alice', { libraries: ['*'] })
+      expect((await resolved(token, 'mcp')).resolved_libraries).toEqual([LIBRARY.a])
+    })
+  })
+
   describe('a library that is deleted', () => {
     test('takes its memberships and its place in tokens along', async () => {
       await createUser('alice')

@@ -6,6 +6,7 @@ import {
   createClient,
   DELEGATION_HEADER,
   type Delegations,
+  type EventType,
   libraryInternalContract,
   PRINCIPAL_HEADER,
   type Principal,
@@ -56,6 +57,7 @@ export interface World {
   /** The public operations as a user on REST. */
   as(username: string): Promise<Client<typeof authContract>>
   publishDeletion(libraryUid: string): Promise<void>
+  publishCreation(libraryUid: string, ownerUsername: string | null): Promise<void>
   close(): Promise<void>
 }
 
@@ -69,6 +71,10 @@ export async function openWorld(url: string): Promise<World> {
   const metrics = new Metrics(new Registry(), 'auth')
   const sql = await openSql<AuthTables>(url, { schema: 'auth', log, metrics })
   const bus = openInProcessBus({ log, metrics, clock })
+  const publish = (type: EventType, data: unknown) =>
+    bus.publish(
+      eventMessage(cloudEvent({ type, source: '/library', id: randomUUID(), time: time.now, data })),
+    )
   const events: World['events'] = []
   await bus.subscribe({
     queue: 'test.events',
@@ -125,18 +131,9 @@ export async function openWorld(url: string): Promise<World> {
     internal,
     resolve: async (authorization, surface) => (await internal()).resolve({ authorization, surface }),
     as: async (username) => clientOf(authContract, await auth.admin.localPrincipal(username, call)),
-    publishDeletion: (library_uid) =>
-      bus.publish(
-        eventMessage(
-          cloudEvent({
-            type: 'library.deleted.v1',
-            source: '/library',
-            id: randomUUID(),
-            time: time.now,
-            data: { library_uid, workspace_id: null },
-          }),
-        ),
-      ),
+    publishDeletion: (library_uid) => publish('library.deleted.v1', { library_uid, workspace_id: null }),
+    publishCreation: (library_uid, owner_username) =>
+      publish('library.created.v1', { library_uid, owner_username }),
     async close() {
       await auth.stop()
       await bus.close()
