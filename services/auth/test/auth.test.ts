@@ -350,6 +350,7 @@ function suite(freshUrl: () => Promise<string>): void {
 
   describe('a library that is created', () => {
     test('is its owner’s also when the request that made it broke off', async () => {
+      world.library.global = []
       await createUser('alice')
       await world.publishCreation(LIBRARY.a, 'alice')
       await world.publishCreation(LIBRARY.a, 'alice')
