@@ -13,9 +13,9 @@ import { adjacentLink, type Link, type Seed, sharedLink } from './ranking/links.
 /** Concepts of a query that are followed; a longer query names more, of which the rarest say most. */
 const NAMED_MAX = 64
 /** Concepts of all seeds that are followed. */
-const FOLLOWED_MAX = 120
+const FOLLOWED_MAX = 60
 /** Passages that only a link reaches and that are scored. */
-const LINKED_MAX = 200
+const LINKED_MAX = 100
 
 interface WeighedConcept {
   name: string
