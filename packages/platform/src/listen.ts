@@ -1,6 +1,6 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import type { FetchHandler } from '@mnemosyne/contracts'
 
 export class PortInUseError extends Error {
@@ -22,13 +22,28 @@ export interface Listener {
 /** Principals of callers with very many libraries make long headers. */
 const MAX_HEADER_BYTES = 262_144
 
+/**
+ * What is left of the body of a request that was answered early, with 413 or 401. The stream that the handler did
+ * not read to its end holds it back, and the connection would be cut under the caller's next request; now the
+ * adaptor waits half a second for it to run dry.
+ */
+function dropRest(incoming: IncomingMessage): void {
+  if (incoming.complete || incoming.destroyed) return
+  incoming.removeAllListeners('data')
+  incoming.resume()
+}
+
 /** Serves `fetch` on a port (0: any free one) or on a socket file. */
 export async function listen(
   fetch: FetchHandler,
   where: { host: string; port: number } | { path: string },
 ): Promise<Listener> {
   const server = createAdaptorServer({
-    fetch,
+    fetch: (request, env) => {
+      const { incoming, outgoing } = env as HttpBindings
+      outgoing.once('finish', () => dropRest(incoming))
+      return fetch(request)
+    },
     serverOptions: { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0 },
   }) as Server
   await new Promise<void>((resolve, reject) => {

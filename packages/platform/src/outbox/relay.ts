@@ -123,12 +123,16 @@ class OutboxRelay implements Relay {
     const sent = [...this.#sent]
     const failed = [...this.#failed]
     const kept = now.getTime() >= this.#renewAt ? [...this.#sending.keys()] : []
-    const result = await this.#options.sql.transaction(async (tx) => {
-      if (sent.length > 0) await tx.deleteFrom('outbox').where('id', 'in', sent).execute()
-      for (const failure of failed) await postpone(tx, failure, now)
-      if (kept.length > 0) await setDue(tx, kept, later(now, LEASE_MS))
-      return more(tx, now)
-    })
+    const result = await this.#options.sql.transaction(
+      async (tx) => {
+        if (sent.length > 0) await tx.deleteFrom('outbox').where('id', 'in', sent).execute()
+        for (const failure of failed) await postpone(tx, failure, now)
+        if (kept.length > 0) await setDue(tx, kept, later(now, LEASE_MS))
+        return more(tx, now)
+      },
+      // What a power cut takes back goes out a second time.
+      { durable: false },
+    )
     if (kept.length > 0) this.#renewAt = now.getTime() + RENEW_MS
     for (const id of sent) this.#sent.delete(id)
     for (const failure of failed) this.#failed.delete(failure)

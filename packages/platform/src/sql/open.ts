@@ -62,6 +62,7 @@ class KyselySql<DB> implements Sql<DB> {
   readonly dialect
   readonly read: Kysely<DB>
   readonly #write: Kysely<DB>
+  readonly #relaxed: Kysely<DB>
   readonly #backend: Backend
   readonly #options: SqlOptions
   /** The open transaction that the present code runs in. */
@@ -74,6 +75,7 @@ class KyselySql<DB> implements Sql<DB> {
     this.#options = options
     this.read = this.#kysely(backend.readDriver, 'read')
     this.#write = this.#kysely(backend.writeDriver, 'write')
+    this.#relaxed = this.#kysely(backend.relaxedDriver, 'write')
     this.#observe = observers(backend, options.metrics)
   }
 
@@ -121,8 +123,8 @@ class KyselySql<DB> implements Sql<DB> {
     let outcome = 'rolled_back'
     this.#observe.pool()
     try {
-      const { isolation = 'read committed' } = options
-      const result = await this.#write
+      const { isolation = 'read committed', durable = true } = options
+      const result = await (durable ? this.#write : this.#relaxed)
         .transaction()
         .setIsolationLevel(isolation)
         .execute((tx) => this.#scope.run(scope, () => work(tx)))

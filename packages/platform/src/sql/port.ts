@@ -44,6 +44,12 @@ export interface TransactionOptions {
    * what others have committed meanwhile: decide by conditional UPDATEs and unique indexes, or ask for more.
    */
   isolation?: 'read committed' | 'serializable'
+  /**
+   * False: a power cut may take the change back, though never in part, and never while a later durable one stays;
+   * the end of the process does not. Saves the wait for the disk where the change can be made again: leases,
+   * progress, caches. Default true.
+   */
+  durable?: boolean
 }
 
 export interface Migration {

@@ -1,4 +1,12 @@
-import { PostgresAdapter, PostgresDialect, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely'
+import {
+  CompiledQuery,
+  type Driver,
+  PostgresAdapter,
+  PostgresDialect,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  sql,
+} from 'kysely'
 import pg from 'pg'
 import type { Logger } from '../log.ts'
 import type { Backend } from './backend.ts'
@@ -42,6 +50,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     types,
     readDriver: dialect.createDriver(),
     writeDriver: dialect.createDriver(),
+    relaxedDriver: relaxed(dialect.createDriver()),
     createQueryCompiler: () => new PostgresQueryCompiler(),
     createAdapter: () => new PostgresAdapter(),
     createIntrospector: (db) => new PostgresIntrospector(db),
@@ -58,6 +67,16 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
       return closing
     },
   }
+}
+
+/** The driver, with transactions whose commit is answered before the disk has it. */
+function relaxed(driver: Driver): Driver {
+  const begin = driver.beginTransaction.bind(driver)
+  driver.beginTransaction = async (connection, settings) => {
+    await begin(connection, settings)
+    await connection.executeQuery(CompiledQuery.raw('set local synchronous_commit = off'))
+  }
+  return driver
 }
 
 export function isPostgresUniqueViolation(error: unknown): boolean {

@@ -39,6 +39,7 @@ export function openSqlite(file: string): Backend {
     types,
     readDriver: new SqliteDriver(reader, { exclusive: reader === writer }),
     writeDriver: new SqliteDriver(writer, { exclusive: true }),
+    relaxedDriver: new SqliteDriver(writer, { exclusive: true, durable: false }),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createAdapter: () => new SqliteAdapter(),
     createIntrospector: (db) => new SqliteIntrospector(db),
@@ -66,7 +67,6 @@ function connect(file: string, readOnly: boolean): SqliteConnection {
   try {
     const db = new DatabaseSync(file, { readOnly, timeout: BUSY_TIMEOUT })
     try {
-      // In WAL mode only FULL makes a commit survive a power cut.
       if (!readOnly) db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
       db.prepare('SELECT count(*) FROM sqlite_schema').get()
       // From here on `begin` waits for other processes; SQLite's own wait would hold up the event loop.
@@ -92,6 +92,7 @@ class SqliteConnection implements DatabaseConnection {
   readonly #statements = new Map<string, { statement: StatementSync; returnsRows: boolean }>()
   readonly #queue: (() => void)[] = []
   #closed = false
+  #durable = true
   busy = false
 
   constructor(db: DatabaseSync) {
@@ -116,7 +117,8 @@ class SqliteConnection implements DatabaseConnection {
     else this.busy = false
   }
 
-  async begin(): Promise<void> {
+  async begin({ durable }: { durable: boolean }): Promise<void> {
+    this.#setDurable(durable)
     const deadline = performance.now() + BUSY_TIMEOUT
     for (;;) {
       try {
@@ -127,6 +129,13 @@ class SqliteConnection implements DatabaseConnection {
         await sleep(2 + Math.random() * 8)
       }
     }
+  }
+
+  /** In WAL mode only FULL makes a commit survive a power cut; it brings all commits before it to the disk as well. */
+  #setDurable(durable: boolean): void {
+    if (durable === this.#durable) return
+    this.#open().exec(`PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
+    this.#durable = durable
   }
 
   commit(): void {
@@ -177,10 +186,12 @@ class SqliteConnection implements DatabaseConnection {
 class SqliteDriver implements Driver {
   readonly #connection: SqliteConnection
   readonly #exclusive: boolean
+  readonly #durable: boolean
 
-  constructor(connection: SqliteConnection, { exclusive }: { exclusive: boolean }) {
+  constructor(connection: SqliteConnection, options: { exclusive: boolean; durable?: boolean }) {
     this.#connection = connection
-    this.#exclusive = exclusive
+    this.#exclusive = options.exclusive
+    this.#durable = options.durable ?? true
   }
 
   async init(): Promise<void> {}
@@ -195,7 +206,7 @@ class SqliteDriver implements Driver {
   }
 
   async beginTransaction(): Promise<void> {
-    await this.#connection.begin()
+    await this.#connection.begin({ durable: this.#durable })
   }
 
   async commitTransaction(): Promise<void> {
