@@ -1,5 +1,5 @@
-import { openAsBlob } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
+import { constants, openAsBlob } from 'node:fs'
+import { access, open, readdir, stat } from 'node:fs/promises'
 import { basename, extname, join, resolve } from 'node:path'
 import { CallError, Job, UPLOAD_PATH } from '@mnemosyne/contracts'
 import type { Connection } from './connect.ts'
@@ -21,8 +21,10 @@ export interface FoundFile {
 
 export interface FoundFiles {
   files: FoundFile[]
-  /** Files in folders that no parser reads, or that can't be opened. */
+  /** Files in folders that no parser reads. */
   skipped: { path: string; reason: string }[]
+  /** Files and folders that this user may not read. */
+  unreadable: { path: string; reason: string }[]
 }
 
 /** Bytes at a file's beginning that tell text from the rest. */
@@ -33,33 +35,45 @@ const PROBE = 4096
  * Hidden files and folders, and symbolic links in folders, are passed over.
  */
 export async function findFiles(paths: string[], cwd: string): Promise<FoundFiles> {
-  const found: FoundFiles = { files: [], skipped: [] }
+  const found: FoundFiles = { files: [], skipped: [], unreadable: [] }
   for (const path of paths.map((path) => resolve(cwd, path))) {
     const info = await stat(path).catch(() => undefined)
     if (!info) throw new CommandError(`There is no file or folder ${path}.`, EXIT.usage)
     if (info.isDirectory()) await walk(path, found)
-    else found.files.push({ path, type: typeOf(path) })
+    else await add(path, found)
   }
   return found
 }
 
 async function walk(folder: string, found: FoundFiles): Promise<void> {
-  const entries = await readdir(folder, { withFileTypes: true })
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined)
+  if (!entries) return void found.unreadable.push({ path: folder, reason: UNREADABLE })
   entries.sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const entry of entries) {
     const path = join(folder, entry.name)
     if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
     if (entry.isDirectory()) await walk(path, found)
     else if (!entry.isFile()) found.skipped.push({ path, reason: 'not a regular file' })
-    else if (extname(path).toLowerCase() in TYPES || (await looksLikeText(path)))
-      found.files.push({ path, type: typeOf(path) })
+    else if (extname(path).toLowerCase() in TYPES || (await looksLikeText(path))) await add(path, found)
     else found.skipped.push({ path, reason: 'not a kind of document that is read' })
   }
 }
 
+const UNREADABLE = 'may not be read by this user'
+
+async function add(path: string, found: FoundFiles): Promise<void> {
+  const readable = await access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  )
+  if (readable) found.files.push({ path, type: typeOf(path) })
+  else found.unreadable.push({ path, reason: UNREADABLE })
+}
+
+/** True also when it can't be opened: then it is told as unreadable. */
 async function looksLikeText(path: string): Promise<boolean> {
   const file = await open(path).catch(() => undefined)
-  if (!file) return false
+  if (!file) return true
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(PROBE), 0, PROBE, 0)
     return bytesRead > 0 && !buffer.subarray(0, bytesRead).includes(0)

@@ -1,5 +1,6 @@
 import { CallError } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
+import { CommanderError } from 'commander'
 import { z } from 'zod'
 
 /** What the process ends with. */
@@ -47,22 +48,32 @@ export class Output {
 
 /** Says on stderr (or with `--json` as the document) why a command failed, and returns its exit code. */
 export function reportFailure(error: unknown, json: boolean): number {
+  // Help and the version come as errors, too.
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
   const { message, exitCode, code } = explain(error)
   if (json) process.stdout.write(`${JSON.stringify({ error: { code, detail: message } })}\n`)
-  else process.stderr.write(`${message}\n`)
+  // The parser of the command line has told people already.
+  else if (!(error instanceof CommanderError)) process.stderr.write(`${message}\n`)
   return exitCode
 }
 
+const CODES: Record<number, string> = { [EXIT.usage]: 'USAGE', [EXIT.unavailable]: 'UNAVAILABLE' }
+
 function explain(error: unknown): { message: string; exitCode: number; code: string } {
+  if (error instanceof CommanderError) {
+    const message =
+      error.code === 'commander.help' ? 'Name a command.' : error.message.replace(/^error: /, '')
+    return { message, exitCode: EXIT.usage, code: 'USAGE' }
+  }
   if (error instanceof CommandError)
-    return { message: error.message, exitCode: error.exitCode, code: 'FAILED' }
+    return { message: error.message, exitCode: error.exitCode, code: CODES[error.exitCode] ?? 'FAILED' }
   if (error instanceof CallError) {
     const exitCode = error.status >= 500 ? EXIT.unavailable : EXIT.failed
     return { message: error.message, exitCode, code: `HTTP_${error.status}` }
   }
   if (error instanceof z.ZodError) {
     const message = error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')
-    return { message, exitCode: EXIT.usage, code: 'INVALID' }
+    return { message, exitCode: EXIT.usage, code: 'USAGE' }
   }
   const code =
     error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'INTERNAL'

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command } from 'commander'
 import {
   createUserCommand,
   createUserTokenCommand,
@@ -9,7 +9,7 @@ import { migrateCommand } from './commands/migrate.ts'
 import { searchCommand } from './commands/search.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
-import { EXIT, reportFailure } from './output.ts'
+import { reportFailure } from './output.ts'
 import { version } from './version.ts'
 
 /** Runs the command line to its end; what it amounts to is in `process.exitCode`. */
@@ -22,8 +22,7 @@ export async function main(): Promise<void> {
   try {
     await program.parseAsync()
   } catch (error) {
-    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    else process.exitCode = reportFailure(error, process.argv.includes('--json'))
+    process.exitCode = reportFailure(error, process.argv.includes('--json'))
   }
 }
 

@@ -1,8 +1,8 @@
 import { Presets, SingleBar } from 'cli-progress'
 
 /** A progress bar on a terminal; elsewhere now and then a line, so that a log stays readable. */
-export class Progress {
-  readonly #bar: SingleBar | undefined
+export class Progress implements Disposable {
+  #bar: SingleBar | undefined
   readonly #label: string
   readonly #total: number
   #told = 0
@@ -30,7 +30,7 @@ export class Progress {
 
   update(value: number, note = ''): void {
     this.#bar?.update(value, { note })
-    if (this.#bar || this.#quiet) return
+    if (this.#bar || this.#quiet || process.stderr.isTTY) return
     const tenth = Math.floor((value / this.#total) * 10)
     if (tenth > this.#told) {
       this.#told = tenth
@@ -38,7 +38,13 @@ export class Progress {
     }
   }
 
+  /** A bar that is not stopped draws itself again and again, and keeps the process alive. */
   stop(): void {
     this.#bar?.stop()
+    this.#bar = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
   }
 }

@@ -1,4 +1,5 @@
 import { text } from 'node:stream/consumers'
+import { DomainError } from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { CommandError, EXIT, Output } from '../output.ts'
 import { type AdministrativeCommand, administer } from '../system/administration.ts'
@@ -27,11 +28,18 @@ async function run<T>(command: AdministrativeCommand, input: unknown, options: G
     })
     const response = await running.fetch(request)
     const answer: unknown = await response.json()
-    if (!response.ok) throw new CommandError((answer as { detail: string }).detail)
+    if (!response.ok) throw refusal(answer as { code: string; detail: string })
     return answer as T
   } finally {
     await running.close()
   }
+}
+
+/** As it would be thrown here without a running process. */
+function refusal({ code, detail }: { code: string; detail: string }): Error {
+  if (code === 'INVALID') return new CommandError(detail, EXIT.usage)
+  if (code === 'INTERNAL') return new CommandError(detail, EXIT.unavailable)
+  return new DomainError(code, detail)
 }
 
 interface CreateUserOptions extends GlobalOptions {

@@ -38,8 +38,9 @@ export function ingestCommand(program: Command): void {
 
 async function ingest(paths: string[], options: IngestOptions): Promise<void> {
   const output = new Output(options)
-  const { files, skipped } = await findFiles(paths, process.env.INIT_CWD ?? process.cwd())
-  if (files.length === 0) throw new CommandError('There is no document among these paths.')
+  const { files, skipped, unreadable } = await findFiles(paths, process.env.INIT_CWD ?? process.cwd())
+  if (files.length + unreadable.length === 0)
+    throw new CommandError('There is no document among these paths.')
   const system = await connect(options, process.env)
   try {
     const library = await libraryFor(system, options)
@@ -47,8 +48,8 @@ async function ingest(paths: string[], options: IngestOptions): Promise<void> {
       ? await collectionFor(system, library.uid, options.collection)
       : undefined
     const accepted: Job[] = []
-    const refused: { path: string; reason: string }[] = []
-    const uploads = new Progress('Uploading ', files.length, { quiet: output.json })
+    const refused = [...unreadable]
+    using uploads = new Progress('Uploading ', files.length, { quiet: output.json })
     let sent = 0
     await eachOf(files, UPLOADS_AT_ONCE, async (file) => {
       try {
@@ -69,19 +70,15 @@ async function ingest(paths: string[], options: IngestOptions): Promise<void> {
 }
 
 async function watch(system: Connection, jobs: Job[], quiet: boolean): Promise<Job[]> {
-  const progress = new Progress('Indexing  ', jobs.length * 100, { quiet })
+  using progress = new Progress('Indexing  ', jobs.length * 100, { quiet })
   const done = new Map(jobs.map((job) => [job.job_id, job.progress]))
-  try {
-    return await awaitJobs(system, jobs, (job) => {
-      done.set(job.job_id, job.status === 'failed' ? 100 : job.progress)
-      progress.update(
-        [...done.values()].reduce((sum, value) => sum + value, 0),
-        job.title,
-      )
-    })
-  } finally {
-    progress.stop()
-  }
+  return await awaitJobs(system, jobs, (job) => {
+    done.set(job.job_id, job.status === 'failed' ? 100 : job.progress)
+    progress.update(
+      [...done.values()].reduce((sum, value) => sum + value, 0),
+      job.title,
+    )
+  })
 }
 
 function report(

@@ -1,4 +1,5 @@
-import type { Command } from 'commander'
+import { SEARCH_LIMIT_MAX } from '@mnemosyne/contracts'
+import { type Command, InvalidArgumentError } from 'commander'
 import { connect } from '../connect.ts'
 import { findLibrary } from '../find-library.ts'
 import { Output } from '../output.ts'
@@ -19,7 +20,7 @@ export function searchCommand(program: Command): void {
       .description('search, and show the passages found'),
   )
     .option('--library <name|uid>', 'only in this library')
-    .option('--limit <n>', 'how many passages', (text) => Number.parseInt(text, 10), 10)
+    .option('--limit <n>', 'how many passages', asLimit, 10)
     .option('--explain', 'show how each passage came to its place')
     .action(async (query: string, options: SearchOptions) => {
       const output = new Output(options)
@@ -37,4 +38,11 @@ export function searchCommand(program: Command): void {
         await system.close()
       }
     })
+}
+
+function asLimit(text: string): number {
+  const limit = Number(text)
+  if (!Number.isInteger(limit) || limit < 1 || limit > SEARCH_LIMIT_MAX)
+    throw new InvalidArgumentError(`It has to be a whole number from 1 to ${SEARCH_LIMIT_MAX}.`)
+  return limit
 }

@@ -20,6 +20,9 @@ interface UpOptions extends GlobalOptions {
 /** What a stop may take before the process ends anyway. */
 const STOP_MS = 9_000
 
+/** Signals that come closer to each other are one. */
+const SAME_SIGNAL_MS = 500
+
 export function upCommand(program: Command): void {
   withGlobals(program.command('up').description('start everything in this process'))
     .option('--port <port>', 'where to listen (MNEMOSYNE_PORT, else 23181; 0: any free port)')
@@ -43,10 +46,10 @@ async function up(settings: Settings, env: NodeJS.ProcessEnv, options: UpOptions
   const stop = untilStopped()
   const started = performance.now()
   output.say(`Mnemosyne ${version}`)
-  const system = await openSystem({ settings, env, version, onModelProgress: modelProgress(output) })
   const closing = new AsyncDisposableStack()
-  closing.defer(() => system.close())
   try {
+    const system = await open(settings, env, output, stop.signal)
+    closing.defer(() => system.close())
     const listener = await listen(system.fetch, {
       host: settings.MNEMOSYNE_HOST,
       port: settings.MNEMOSYNE_PORT,
@@ -75,12 +78,21 @@ async function up(settings: Settings, env: NodeJS.ProcessEnv, options: UpOptions
   output.say('Stopped.')
 }
 
-/** Resolves at the first SIGINT or SIGTERM. A second one ends the process at once. */
+/**
+ * Resolves at the first SIGINT or SIGTERM. A second one ends the process at once, unless it is the first over
+ * again: a Ctrl-C reaches this process from the terminal and, under npm, from npm as well.
+ */
 function untilStopped(): { asked: Promise<void>; signal: AbortSignal; release: () => void } {
   const { promise: asked, resolve } = Promise.withResolvers<void>()
   const controller = new AbortController()
+  let firstAt = 0
   const heard = () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted)
+    const now = performance.now()
+    if (controller.signal.aborted) {
+      if (now - firstAt > SAME_SIGNAL_MS) process.exit(EXIT.interrupted)
+      return
+    }
+    firstAt = now
     controller.abort()
     resolve()
   }
@@ -92,17 +104,25 @@ function untilStopped(): { asked: Promise<void>; signal: AbortSignal; release: (
   }
 }
 
-function modelProgress(
+/** Opens the system, with a bar for each file of the model that has to be fetched. */
+async function open(
+  settings: Settings,
+  env: NodeJS.ProcessEnv,
   output: Output,
-): (progress: { file: string; received: number; total: number }) => void {
+  signal: AbortSignal,
+): Promise<System> {
   let shown: { file: string; bar: Progress } | undefined
-  return ({ file, received, total }) => {
+  const onModelProgress = ({ file, received, total }: { file: string; received: number; total: number }) => {
     if (shown?.file !== file) {
       shown?.bar.stop()
       shown = { file, bar: new Progress(`Embedding model: ${file}`, total, { quiet: output.json }) }
     }
     shown.bar.update(received, `${Math.round(received / 1e6)} of ${Math.round(total / 1e6)} MB`)
-    if (received >= total) shown.bar.stop()
+  }
+  try {
+    return await openSystem({ settings, env, version, onModelProgress, signal })
+  } finally {
+    shown?.bar.stop()
   }
 }
 

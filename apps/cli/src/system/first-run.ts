@@ -110,7 +110,7 @@ async function ingestSamples(
   )
   const total = plans.reduce((sum, { files }) => sum + files.length, 0)
   output.say(`\nTaking in ${total} sample documents (two libraries; samples/README.md says what they are)`)
-  const progress = new Progress('Indexing  ', total * 100, { quiet: output.json })
+  using progress = new Progress('Indexing  ', total * 100, { quiet: output.json })
   const done = new Map<string, number>()
   const libraries: Library[] = []
   const jobs = []

@@ -18,7 +18,7 @@ export type ModelState =
 /** Finds the model (see `findModel`) and starts it. Without one the system works by full text and graph. */
 export async function openModel(
   settings: Settings,
-  options: { onProgress?: Progress; log: Logger; metrics: Metrics },
+  options: { onProgress?: Progress; log: Logger; metrics: Metrics; signal?: AbortSignal },
 ): Promise<ModelState> {
   const found: ModelSearch = await findModel({
     modelDir: settings.MNEMOSYNE_MODEL_DIR,
@@ -26,6 +26,7 @@ export async function openModel(
     hubUrl: settings.HF_ENDPOINT,
     onProgress: options.onProgress,
     log: options.log,
+    signal: options.signal,
   })
   if (found.kind === 'missing') return { embedder: null, reason: found.reason, whatToDo: found.whatToDo }
   try {

@@ -69,6 +69,8 @@ export interface SystemOptions {
   env: Env
   version: string
   onModelProgress?: Parameters<typeof openModel>[1]['onProgress']
+  /** Aborting while the model is being fetched rejects with the signal's reason. */
+  signal?: AbortSignal
   /** `administer`: no model, no worker, and no event goes out; those wait in the outbox. */
   purpose?: 'serve' | 'administer'
 }
@@ -78,7 +80,7 @@ export interface SystemOptions {
  * each other through their fetch handlers; nothing listens yet. `close` ends the services, then the stores.
  */
 export async function openSystem(options: SystemOptions): Promise<System> {
-  const { settings, env, version, onModelProgress, purpose = 'serve' } = options
+  const { settings, env, version, onModelProgress, signal, purpose = 'serve' } = options
   const configs = readServiceConfigs(env)
   const closing = new AsyncDisposableStack()
   try {
@@ -113,7 +115,9 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     })
     closing.use(bus)
     const model =
-      purpose === 'serve' ? await openModel(settings, { onProgress: onModelProgress, log, metrics }) : noModel
+      purpose === 'serve'
+        ? await openModel(settings, { onProgress: onModelProgress, log, metrics, signal })
+        : noModel
     if (model.embedder) closing.use(model.embedder)
     const workDir = folder.path('work')
     await mkdir(workDir, { recursive: true, mode: 0o700 })
