@@ -222,6 +222,18 @@ export function sqlContract(
     })
 
     describe('transactions', () => {
+      it('waits for the disk, unless told that it need not', async () => {
+        const ask = db.dialect === 'sqlite' ? sql`pragma synchronous` : sql`show synchronous_commit`
+        const value = async (on: typeof db.read) =>
+          Object.values((await ask.execute(on)).rows[0] as object)[0]
+        const setting = (options?: { durable: boolean }) => db.transaction((tx) => value(tx), options)
+        // PostgreSQL's own setting is its administrator's.
+        const [waits, goesOn] = db.dialect === 'sqlite' ? [2, 1] : [await value(db.read), 'off']
+        expect(await setting()).toBe(waits)
+        expect(await setting({ durable: false })).toBe(goesOn)
+        expect(await setting()).toBe(waits)
+      })
+
       it('commit what they did, and return what work returned', async () => {
         const result = await db.transaction(async (tx) => {
           await tx

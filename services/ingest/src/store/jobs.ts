@@ -88,28 +88,31 @@ export async function claimJob(
   now: string,
   leaseUntil: string,
 ): Promise<JobRow | undefined> {
-  return sql.transaction((tx) =>
-    tx
-      .updateTable('job')
-      .set((eb) => ({
-        status: 'processing',
-        claim,
-        lease_until: leaseUntil,
-        retry_at: null,
-        started_at: eb.fn.coalesce('started_at', eb.val(now)),
-      }))
-      .where('job_id', '=', jobId)
-      .where((eb) =>
-        eb.or([
-          eb.and([
-            eb('status', '=', 'pending'),
-            eb.or([eb('retry_at', 'is', null), eb('retry_at', '<=', now)]),
+  return sql.transaction(
+    (tx) =>
+      tx
+        .updateTable('job')
+        .set((eb) => ({
+          status: 'processing',
+          claim,
+          lease_until: leaseUntil,
+          retry_at: null,
+          started_at: eb.fn.coalesce('started_at', eb.val(now)),
+        }))
+        .where('job_id', '=', jobId)
+        .where((eb) =>
+          eb.or([
+            eb.and([
+              eb('status', '=', 'pending'),
+              eb.or([eb('retry_at', 'is', null), eb('retry_at', '<=', now)]),
+            ]),
+            eb.and([eb('status', '=', 'processing'), eb('lease_until', '<=', now)]),
           ]),
-          eb.and([eb('status', '=', 'processing'), eb('lease_until', '<=', now)]),
-        ]),
-      )
-      .returningAll()
-      .executeTakeFirst(),
+        )
+        .returningAll()
+        .executeTakeFirst(),
+    // A claim that a power cut takes back leaves the job to be claimed.
+    { durable: false },
   )
 }
 
@@ -138,7 +141,9 @@ export async function noteProgress(
   leaseUntil: string,
   progress?: { stage: JobStage; progress: number },
 ): Promise<JobRow | undefined> {
-  return sql.transaction((tx) => updateClaimed(tx, jobId, claim, { lease_until: leaseUntil, ...progress }))
+  return sql.transaction((tx) => updateClaimed(tx, jobId, claim, { lease_until: leaseUntil, ...progress }), {
+    durable: false,
+  })
 }
 
 /**

@@ -33,17 +33,21 @@ export async function keepVectors(
     job_id: jobId,
     vector: new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength),
   }))
-  await sql.transaction((tx) =>
-    tx
-      .insertInto('embedding_cache')
-      .values(rows)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute(),
+  await sql.transaction(
+    (tx) =>
+      tx
+        .insertInto('embedding_cache')
+        .values(rows)
+        .onConflict((conflict) => conflict.doNothing())
+        .execute(),
+    { durable: false },
   )
 }
 
 export async function dropVectors(sql: Sql<IngestTables>, jobId: string): Promise<void> {
-  await sql.transaction((tx) => tx.deleteFrom('embedding_cache').where('job_id', '=', jobId).execute())
+  await sql.transaction((tx) => tx.deleteFrom('embedding_cache').where('job_id', '=', jobId).execute(), {
+    durable: false,
+  })
 }
 
 function toFloats(bytes: Uint8Array): Float32Array {

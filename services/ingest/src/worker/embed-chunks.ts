@@ -32,7 +32,7 @@ export function embeddingKey(embedder: Embedder, instruction: string, text: stri
 /**
  * A vector for each chunk. Nothing is embedded twice: vectors come first from jobs in hand (this one, before it
  * was killed), then from the graph (the same text in any item), and only then from the model, batch by batch,
- * each batch kept before the next begins.
+ * each batch kept when it is made.
  */
 export async function embedChunks(
   deps: EmbedDeps,
@@ -50,15 +50,16 @@ export async function embedChunks(
   const textOf = new Map(job.chunks.map((chunk, index) => [keys[index]!, chunk.text]))
   const vectors = await knownVectors(deps, [...textOf.keys()])
   const missing = [...textOf.keys()].filter((key) => !vectors.has(key))
-  for (let at = 0; at < missing.length; at += deps.batchSize) {
-    const batch = missing.slice(at, at + deps.batchSize)
+  const embed = async (batch: string[]): Promise<Map<string, Float32Array>> => {
     const made = await embedder.embedPassages(
       batch.map((key) => textOf.get(key)!),
       { instruction: job.instruction, signal: job.signal },
     )
-    const kept = new Map(batch.map((key, index) => [key, made[index]!]))
-    await keepVectors(deps.sql, job.jobId, kept)
-    for (const [key, vector] of kept) vectors.set(key, vector)
+    return new Map(batch.map((key, index) => [key, made[index]!]))
+  }
+  for await (const made of inTurn(batchesOf(missing, deps.batchSize), embed)) {
+    await keepVectors(deps.sql, job.jobId, made)
+    for (const [key, vector] of made) vectors.set(key, vector)
     await job.onProgress(vectors.size, textOf.size)
   }
   return job.chunks.map((chunk, index) => ({
@@ -66,6 +67,23 @@ export async function embedChunks(
     embedding: vectors.get(keys[index]!)!,
     embedding_key: keys[index]!,
   }))
+}
+
+/** What `work` makes of each batch, in order. The next is begun before the last has ended: the model never waits. */
+async function* inTurn<B, T>(batches: readonly B[], work: (batch: B) => Promise<T>): AsyncGenerator<T> {
+  let begun: Promise<T> | undefined
+  for (const batch of batches) {
+    const next = work(batch)
+    // Whoever stops at the first failure hears nothing of the second.
+    next.catch(() => {})
+    if (begun) yield begun
+    begun = next
+  }
+  if (begun) yield begun
+}
+
+function batchesOf(keys: readonly string[], size: number): string[][] {
+  return Array.from({ length: Math.ceil(keys.length / size) }, (_, n) => keys.slice(n * size, (n + 1) * size))
 }
 
 async function knownVectors({ sql, graph }: EmbedDeps, keys: string[]): Promise<Map<string, Float32Array>> {
