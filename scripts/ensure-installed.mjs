@@ -11,6 +11,8 @@ if (time('node_modules/.package-lock.json') < time('package-lock.json')) {
   const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: new URL('..', import.meta.url),
     stdio: ['ignore', 2, 2],
+    // Its install script downloads GPU libraries; the CPU library is in the package itself.
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
     shell: process.platform === 'win32',
   })
   if (status !== 0) {

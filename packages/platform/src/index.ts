@@ -107,5 +107,14 @@ export {
   SqlUnavailableError,
   type TransactionOptions,
 } from './sql/port.ts'
-export { createRegistry, currentRequest, inRequest, Metrics, SpanKind, span, traceHeaders, withTrace } from './telemetry.ts'
+export {
+  createRegistry,
+  currentRequest,
+  inRequest,
+  Metrics,
+  SpanKind,
+  span,
+  traceHeaders,
+  withTrace,
+} from './telemetry.ts'
 export { startTracing } from './tracing.ts'

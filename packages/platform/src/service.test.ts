@@ -50,13 +50,22 @@ beforeAll(async () => {
   })
 })
 
-async function call(path: string, body: string, headers: Record<string, string> = {}, principal: Principal | null = servicePrincipal('rest')) {
+async function call(
+  path: string,
+  body: string,
+  headers: Record<string, string> = {},
+  principal: Principal | null = servicePrincipal('rest'),
+) {
   const assertion = principal && (await sign(principal, 'search'))
   return app(
     new Request(`http://s${path}`, {
       method: 'POST',
       body,
-      headers: { 'content-type': 'application/json', ...(assertion && { 'x-mnemosyne-principal': assertion }), ...headers },
+      headers: {
+        'content-type': 'application/json',
+        ...(assertion && { 'x-mnemosyne-principal': assertion }),
+        ...headers,
+      },
     }),
   )
 }
@@ -65,12 +74,36 @@ describe('a service answers', () => {
   test.each([
     ['with a slash', '/echo/ab/', '{"times":2}', 200, { said: 'abab' }],
     ['without one', '/echo/ab', '{"times":2}', 200, { said: 'abab' }],
-    ['a wrong type with the field', '/echo/ab/', '{"times":"x"}', 400, { times: [expect.stringContaining('expected number')] }],
-    ['malformed JSON', '/echo/ab/', '{"times":', 400, { detail: expect.stringContaining('well-formed JSON') }],
-    ['a refusal in the words of the domain', '/echo/taken/', '{"times":1}', 409, { detail: 'That name is taken.' }],
+    [
+      'a wrong type with the field',
+      '/echo/ab/',
+      '{"times":"x"}',
+      400,
+      { times: [expect.stringContaining('expected number')] },
+    ],
+    [
+      'malformed JSON',
+      '/echo/ab/',
+      '{"times":',
+      400,
+      { detail: expect.stringContaining('well-formed JSON') },
+    ],
+    [
+      'a refusal in the words of the domain',
+      '/echo/taken/',
+      '{"times":1}',
+      409,
+      { detail: 'That name is taken.' },
+    ],
     ['a refused field', '/echo/field/', '{"times":1}', 400, { name: ['Not that one.'] }],
     ['an unknown path', '/nowhere/', '{}', 404, { detail: 'Not found.' }],
-    ['a body over the limit', '/echo/ab/', `{"times":1,"x":"${'y'.repeat(3000)}"}`, 413, { detail: expect.stringContaining('2000 bytes') }],
+    [
+      'a body over the limit',
+      '/echo/ab/',
+      `{"times":1,"x":"${'y'.repeat(3000)}"}`,
+      413,
+      { detail: expect.stringContaining('2000 bytes') },
+    ],
   ])('%s', async (_, path, body, status, expected) => {
     const response = await call(path, body)
     expect({ status: response.status, body: await response.json() }).toEqual({ status, body: expected })
@@ -86,7 +119,9 @@ describe('a service answers', () => {
 
   test('401 to a missing, foreign or broken assertion', async () => {
     for (const bad of ['', 'x.y.z', await sign(servicePrincipal('rest'), 'library')]) {
-      expect((await call('/echo/a/', '{"times":1}', bad ? { 'x-mnemosyne-principal': bad } : {}, null)).status).toBe(401)
+      expect(
+        (await call('/echo/a/', '{"times":1}', bad ? { 'x-mnemosyne-principal': bad } : {}, null)).status,
+      ).toBe(401)
     }
   })
 
@@ -103,7 +138,8 @@ describe('a typed client', () => {
     const context = { delegations: { search: await sign(servicePrincipal('rest'), 'search') } }
     expect(await client.echo({ name: 'a', times: 3 }, { context })).toEqual({ said: 'aaa' })
     await expect(client.echo({ name: 'taken', times: 1 }, { context })).rejects.toSatisfy(
-      (error) => error instanceof CallError && error.status === 409 && error.message === 'That name is taken.',
+      (error) =>
+        error instanceof CallError && error.status === 409 && error.message === 'That name is taken.',
     )
     await expect(client.echo({ name: 'a', times: 1 })).rejects.toMatchObject({ status: 401 })
   })

@@ -9,9 +9,16 @@ import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
  * Sends this process's spans by OTLP over HTTP to `endpoint` (as in OTEL_EXPORTER_OTLP_ENDPOINT, without
  * `/v1/traces`). Returns what stops it, after the last spans have gone out. Call it once a process.
  */
-export function startTracing(options: { endpoint: string; serviceName: string; version: string }): () => Promise<void> {
+export function startTracing(options: {
+  endpoint: string
+  serviceName: string
+  version: string
+}): () => Promise<void> {
   const provider = new TracerProvider({
-    resource: resourceFromAttributes({ 'service.name': options.serviceName, 'service.version': options.version }),
+    resource: resourceFromAttributes({
+      'service.name': options.serviceName,
+      'service.version': options.version,
+    }),
     spanProcessors: [
       new BatchSpanProcessor({
         exporter: new OTLPTraceExporter({ url: `${options.endpoint.replace(/\/$/, '')}/v1/traces` }),

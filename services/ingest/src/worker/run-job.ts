@@ -64,10 +64,6 @@ export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
   })
 }
 
-/** Titles that programs put into files by themselves. */
-const MEANINGLESS_TITLE =
-  /^(untitled|unbenannt|document|dokument|microsoft word\b|powerpoint\b|slide ?\d*|title|\W*)\s*-?\s*\d*$/i
-
 /** A longer one is a sentence, not a title. */
 const TITLE_MAX = 300
 
