@@ -17,7 +17,7 @@ interface Report {
 
 const folder = mkdtempSync(join(tmpdir(), 'mnemosyne-test-'))
 const file = join(folder, 'report.json')
-const vitest = fileURLToPath(import.meta.resolve('vitest/vitest.mjs'))
+const vitest = fileURLToPath(new URL('vitest.mjs', import.meta.resolve('vitest/package.json')))
 const args = [
   vitest,
   'run',

@@ -22,7 +22,7 @@ export class Progress implements Disposable {
         Presets.shades_classic,
       )
       this.#bar.start(total, 0, { note: '' })
-    } else process.stderr.write(`${label}: ${total > 1000 ? `${Math.round(total / 1e6)} MB` : total}\n`)
+    } else process.stderr.write(`${label.trimEnd()} …\n`)
     this.#quiet = false
   }
 
@@ -34,7 +34,7 @@ export class Progress implements Disposable {
     const tenth = Math.floor((value / this.#total) * 10)
     if (tenth > this.#told) {
       this.#told = tenth
-      process.stderr.write(`${this.#label}: ${tenth * 10}% ${note}\n`)
+      process.stderr.write(`${this.#label.trimEnd()} ${tenth * 10}% ${note}\n`)
     }
   }
 

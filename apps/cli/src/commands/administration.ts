@@ -109,6 +109,9 @@ export function createUserTokenCommand(program: Command): void {
         allowedTools: options.allowedTools,
       }
       const minted = await run<{ token: string; id: string }>('create-user-token', input, options)
+      if (!options.allowedLibraries) {
+        process.stderr.write('Over MCP this token sees no library: none was allowed (--allowed-libraries).\n')
+      }
       new Output(options).result(minted, [minted.token])
     })
 }

@@ -1,8 +1,8 @@
-import { type Listener, listen, printConfig } from '@mnemosyne/platform'
+import { goneVariables, type Listener, listen, printConfig } from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { EXIT, Output } from '../output.ts'
 import { Progress } from '../progress.ts'
-import { readServiceConfigs, serviceSchemas } from '../system/configs.ts'
+import { readServiceConfigs, type ServiceConfigs, serviceSchemas } from '../system/configs.ts'
 import { serveControl } from '../system/control.ts'
 import { firstRun } from '../system/first-run.ts'
 import { openSystem, type System } from '../system/open-system.ts'
@@ -35,8 +35,9 @@ export function upCommand(program: Command): void {
         ...(options.port !== undefined && { MNEMOSYNE_PORT: options.port }),
         ...(options.host !== undefined && { MNEMOSYNE_HOST: options.host }),
       }
+      const configs = readServiceConfigs(env)
       const settings = readSettings(env, options)
-      if (options.printConfig) return showConfig(settings, env)
+      if (options.printConfig) return showConfig(settings, configs)
       await up(settings, env, options)
     })
 }
@@ -46,6 +47,7 @@ async function up(settings: Settings, env: NodeJS.ProcessEnv, options: UpOptions
   const stop = untilStopped()
   const started = performance.now()
   output.say(`Mnemosyne ${version}`)
+  for (const name of goneVariables(env)) output.say(`  ${name} is set, and means nothing any more`)
   const closing = new AsyncDisposableStack()
   try {
     const system = await open(settings, env, output, stop.signal)
@@ -168,8 +170,7 @@ function tellAddress(output: Output, listener: Listener, first: Awaited<ReturnTy
   ])
 }
 
-function showConfig(settings: Settings, env: NodeJS.ProcessEnv): void {
-  const configs = readServiceConfigs(env)
+function showConfig(settings: Settings, configs: ServiceConfigs): void {
   process.stdout.write(`# mnemosyne\n${printConfig(settingsSchema, settings)}\n`)
   for (const [name, schema] of Object.entries(serviceSchemas)) {
     process.stdout.write(

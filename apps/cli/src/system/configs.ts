@@ -5,7 +5,7 @@ import { libraryConfig } from '@mnemosyne/library'
 import { mcpConfig } from '@mnemosyne/mcp'
 import { ConfigError, parseConfig } from '@mnemosyne/platform'
 import { searchConfig } from '@mnemosyne/search'
-import type { Env } from './settings.ts'
+import { type Env, settingsSchema } from './settings.ts'
 
 export const serviceSchemas = {
   gateway: gatewayConfig,
@@ -20,18 +20,22 @@ export type ServiceConfigs = {
   [name in keyof typeof serviceSchemas]: ReturnType<(typeof serviceSchemas)[name]['parse']>
 }
 
-/** Each service's own variables, parsed once. The faults of all services stand in one ConfigError. */
+/**
+ * Each service's own variables, parsed once. The faults of all services, and of the process that runs them, stand
+ * in one ConfigError.
+ */
 export function readServiceConfigs(env: Env): ServiceConfigs {
-  const faults: string[] = []
+  const readers = new Map<string, string[]>()
   const configs: Record<string, unknown> = {}
-  for (const [name, schema] of Object.entries(serviceSchemas)) {
+  for (const [name, schema] of Object.entries({ mnemosyne: settingsSchema, ...serviceSchemas })) {
     try {
       configs[name] = parseConfig(name, schema, env)
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      faults.push(...error.faults.map((fault) => `${name}: ${fault}`))
+      for (const fault of error.faults) readers.set(fault, [...(readers.get(fault) ?? []), name])
     }
   }
+  const faults = [...readers].map(([fault, names]) => `${fault} (read by ${names.join(', ')})`)
   if (faults.length > 0) throw new ConfigError('mnemosyne', faults)
   return configs as ServiceConfigs
 }

@@ -81,6 +81,8 @@ export interface SystemOptions {
  */
 export async function openSystem(options: SystemOptions): Promise<System> {
   const { settings, env, version, onModelProgress, signal, purpose = 'serve' } = options
+  // What is made from here on is the owner's alone.
+  process.umask(0o077)
   const configs = readServiceConfigs(env)
   const closing = new AsyncDisposableStack()
   try {
@@ -110,7 +112,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       log,
       metrics,
       clock,
-      deadLetterFile: folder.path('dead-letters.jsonl'),
+      deadLetterFile: folder.path('dead-letters.json'),
       sends: purpose === 'serve',
     })
     closing.use(bus)
@@ -138,7 +140,10 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       }),
     )
 
-    const keys = await loadAssertionKeys(env.ASSERTION_KEYS, folder.path('secrets', 'assertion-keys.json'))
+    const keys = await loadAssertionKeys(
+      configs.gateway.ASSERTION_KEYS,
+      folder.path('secrets', 'assertion-keys.json'),
+    )
     const verifierOf = (service: ServiceName) => createVerifier(service, publicKeys(keys))
     const services = {} as Record<ServiceName, Service>
     const reach = (service: ServiceName) => ({
@@ -242,7 +247,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     return {
       services,
       fetch: gateway.fetch,
-      localFetch: withBearer(local.fetch),
+      localFetch: localDoor(admin, local.fetch),
       admin,
       model,
       log,
@@ -278,8 +283,7 @@ function asFirstUser(admin: Administration, auth: FetchHandler): FetchHandler {
   return async (request) => {
     if (!new URL(request.url).pathname.startsWith('/internal/auth/resolve')) return auth(request)
     const user = await admin.firstUser()
-    if (!user)
-      return Response.json({ detail: 'There is no user yet: run create-user first.' }, { status: 503 })
+    if (!user) throw new Error('there is no user')
     const resolution: Resolution = {
       outcome: 'resolved',
       principal: await admin.localPrincipal(user.username),
@@ -288,11 +292,17 @@ function asFirstUser(admin: Administration, auth: FetchHandler): FetchHandler {
   }
 }
 
-/** The gateway refuses a request without any credential before it asks; the local one needs none. */
-function withBearer(fetch: FetchHandler): FetchHandler {
-  return (request) => {
+/** Lets a request into the local gateway without a credential, once there is a first user to take it for. */
+function localDoor(admin: Administration, gateway: FetchHandler): FetchHandler {
+  return async (request) => {
+    if (!(await admin.firstUser())) {
+      return Response.json(
+        { detail: 'There is no user yet. Make one with "mnemosyne create-user".' },
+        { status: 503 },
+      )
+    }
     const headers = new Headers(request.headers)
     headers.set('authorization', 'Bearer local')
-    return fetch(new Request(request, { headers }))
+    return gateway(new Request(request, { headers }))
   }
 }

@@ -11,16 +11,22 @@ export interface BusMetrics {
 }
 
 export function busMetrics(metrics: Metrics): BusMetrics {
-  const published = metrics.counter('bus_published_total', 'Messages handed to the bus and safe', [
+  const published = metrics.counter('mnemosyne_bus_published_total', 'Messages handed to the bus and safe', [
     'destination',
   ])
-  const consumed = metrics.counter('bus_consumed_total', 'Deliveries that a handler has finished', ['queue'])
-  const retried = metrics.counter('bus_retried_total', 'Deliveries put off to be tried again', ['queue'])
-  const dead = metrics.counter('bus_dead_lettered_total', 'Messages given up by a handler', ['queue'])
-  const inHand = metrics.gauge('bus_in_hand', 'Deliveries that a handler works on', ['queue'])
-  const depth = metrics.gauge('bus_queue_depth', 'Messages waiting for a consumer', ['queue'])
+  const consumed = metrics.counter('mnemosyne_bus_consumed_total', 'Deliveries that a handler has finished', [
+    'queue',
+  ])
+  const retried = metrics.counter('mnemosyne_bus_retried_total', 'Deliveries put off to be tried again', [
+    'queue',
+  ])
+  const dead = metrics.counter('mnemosyne_bus_dead_lettered_total', 'Messages given up by a handler', [
+    'queue',
+  ])
+  const inHand = metrics.gauge('mnemosyne_bus_in_hand', 'Deliveries that a handler works on', ['queue'])
+  const depth = metrics.gauge('mnemosyne_bus_queue_depth', 'Messages waiting for a consumer', ['queue'])
   const seconds = metrics.histogram(
-    'bus_handle_seconds',
+    'mnemosyne_bus_handle_seconds',
     'Time in a handler',
     ['queue'],
     [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800],

@@ -233,7 +233,9 @@ await describeRabbitMq('over a real broker', (freshUrl) => {
       await bus.consume(WORK, { concurrency: 1, handle: () => held.passed })
       for (const id of ['one', 'two', 'three']) await bus.publish(command(id, WORK))
       await eventually(async () =>
-        expect(await registry.metrics()).toContain(`bus_queue_depth{component="test",queue="${WORK}"} 2`),
+        expect(await registry.metrics()).toContain(
+          `mnemosyne_bus_queue_depth{component="test",queue="${WORK}"} 2`,
+        ),
       )
       held.open()
     })

@@ -49,8 +49,9 @@ export function openSqlite(file: string): Backend {
     pool: () => ({ open: 1, idle: writer.busy ? 0 : 1, waiting: writer.waiting }),
     close() {
       closing ??= (async () => {
-        await writer.close()
+        // The writer last: only it may fold the write-ahead log back into the file.
         if (reader !== writer) await reader.close()
+        await writer.close()
       })()
       return closing
     },

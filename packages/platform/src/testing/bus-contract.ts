@@ -312,8 +312,8 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
           message: { ...command('doomed'), headers: { tenant: 't1' } },
         })
         expect(new Date(letter!.diedAt).toISOString()).toBe(letter!.diedAt)
-        expect(await metric('bus_retried_total', { queue: WORK })).toBe(2)
-        expect(await metric('bus_dead_lettered_total', { queue: WORK })).toBe(1)
+        expect(await metric('mnemosyne_bus_retried_total', { queue: WORK })).toBe(2)
+        expect(await metric('mnemosyne_bus_dead_lettered_total', { queue: WORK })).toBe(1)
       })
 
       it('that can not be understood are dead-lettered at once', async () => {
@@ -542,11 +542,13 @@ export function busContract(name: string, open: (options: BusOpening) => Promise
       await bus.consume(WORK, { concurrency: 2, handle: () => held.passed })
       await bus.publish(command('one'))
       await bus.publish(command('two'))
-      await eventually(async () => expect(await metric('bus_in_hand', { queue: WORK })).toBe(2))
-      expect(await metric('bus_published_total', { destination: WORK })).toBe(2)
+      await eventually(async () => expect(await metric('mnemosyne_bus_in_hand', { queue: WORK })).toBe(2))
+      expect(await metric('mnemosyne_bus_published_total', { destination: WORK })).toBe(2)
       held.open()
-      await eventually(async () => expect(await metric('bus_consumed_total', { queue: WORK })).toBe(2))
-      expect(await metric('bus_in_hand', { queue: WORK })).toBe(0)
+      await eventually(async () =>
+        expect(await metric('mnemosyne_bus_consumed_total', { queue: WORK })).toBe(2),
+      )
+      expect(await metric('mnemosyne_bus_in_hand', { queue: WORK })).toBe(0)
     })
 
     describe('the trace', () => {
