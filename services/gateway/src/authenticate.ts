@@ -7,9 +7,10 @@ import {
   REQUEST_ID_HEADER,
   Resolution,
   type Surface,
+  servicePrincipal,
 } from '@mnemosyne/contracts'
-import { type Clock, currentRequest, type Signer, traceHeaders } from '@mnemosyne/platform'
-import { serviceAssertions } from './assertions.ts'
+import { currentRequest, traceHeaders } from '@mnemosyne/platform'
+import type { Assert } from './assertions.ts'
 
 /** Milliseconds for auth to resolve a credential, so that the caller has an answer within two seconds. */
 const PATIENCE_MS = 1_500
@@ -33,15 +34,10 @@ export type Authenticate = (authorization: string | null, surface: Surface) => P
  * Asks auth who presents `authorization`. Whatever keeps auth from answering in time and in shape is an
  * AuthUnavailableError, never a principal.
  */
-export function createAuthenticate(options: {
-  auth: FetchHandler
-  sign: Signer
-  clock: Clock
-}): Authenticate {
-  const assertions = serviceAssertions(options.sign, 'auth', options.clock)
+export function createAuthenticate(options: { auth: FetchHandler; assert: Assert }): Authenticate {
   const client = createClient(authInternalContract, {
     fetch: async (request) => {
-      const own = await assertions()
+      const own = await options.assert(servicePrincipal('rest'), 'auth')
       request.headers.set(PRINCIPAL_HEADER, own.principal)
       request.headers.set(DELEGATION_HEADER, own.delegations)
       return options.auth(request)

@@ -5,8 +5,8 @@ import {
   type Principal,
   REQUEST_ID_HEADER,
 } from '@mnemosyne/contracts'
-import { currentRequest, type Logger, type Signer, traceHeaders } from '@mnemosyne/platform'
-import { assertionsFor } from './assertions.ts'
+import { currentRequest, type Logger, traceHeaders } from '@mnemosyne/platform'
+import type { Assert } from './assertions.ts'
 import type { BodyKind, Target } from './routes.ts'
 
 export type Upstreams = Record<Target, FetchHandler>
@@ -59,11 +59,11 @@ export type Forward = (request: Request, principal: Principal, to: Destination) 
  */
 export function createForward(options: {
   upstreams: Upstreams
-  sign: Signer
+  assert: Assert
   uploadMaxBytes: number
   log: Logger
 }): Forward {
-  const { upstreams, sign, log } = options
+  const { upstreams, assert, log } = options
   const limits: Record<BodyKind, number> = {
     json: ONE_MEBIBYTE,
     upload: options.uploadMaxBytes,
@@ -74,7 +74,7 @@ export function createForward(options: {
     const limit = limits[body]
     if (Number(request.headers.get('content-length') ?? 0) > limit) return tooLarge(limit)
     const headers = forwardedHeaders(request.headers)
-    const assertions = await assertionsFor(sign, principal, target)
+    const assertions = await assert(principal, target)
     headers.set(PRINCIPAL_HEADER, assertions.principal)
     if (assertions.delegations) headers.set(DELEGATION_HEADER, assertions.delegations)
     const url = new URL(request.url)

@@ -9,6 +9,7 @@ import {
   serviceApp,
 } from '@mnemosyne/platform'
 import type { Context, Hono } from 'hono'
+import { type Assert, createAssert } from './assertions.ts'
 import { AuthUnavailableError, createAuthenticate } from './authenticate.ts'
 import type { GatewayConfig } from './config.ts'
 import { createForward, type Forward, type Upstreams } from './forward.ts'
@@ -36,10 +37,11 @@ const PASSIVE_CONTENT = "default-src 'none'; frame-ancestors 'self'; sandbox"
 
 /** The one public door: resolves the credential, signs the principal, routes. It keeps nothing. */
 export async function startGateway(deps: GatewayDeps): Promise<Service> {
-  const { config, upstreams, sign, log, metrics } = deps
+  const { config, upstreams, log, metrics } = deps
+  const assert = createAssert(deps.sign, deps.clock)
   const readiness = () => readinessOf(upstreams, deps.readyPeers)
-  const forward = createForward({ upstreams, sign, uploadMaxBytes: config.UPLOAD_MAX_BYTES, log })
-  const answer = createDoor(deps, forward)
+  const forward = createForward({ upstreams, assert, uploadMaxBytes: config.UPLOAD_MAX_BYTES, log })
+  const answer = createDoor(deps, assert, forward)
   const pages = await servePages()
   const fetch = serviceApp({
     name: 'gateway',
@@ -77,8 +79,8 @@ function atTheEdge(app: Hono<AppEnv>, allowedHosts: readonly string[] | undefine
 }
 
 /** Authenticates, and only then looks where the request wants to go. */
-function createDoor({ upstreams, sign, log, metrics, clock }: GatewayDeps, forward: Forward) {
-  const authenticate = createAuthenticate({ auth: upstreams.auth, sign, clock })
+function createDoor({ upstreams, log, metrics }: GatewayDeps, assert: Assert, forward: Forward) {
+  const authenticate = createAuthenticate({ auth: upstreams.auth, assert })
   const countFailure = metrics.counter(
     'mnemosyne_gateway_auth_failures_total',
     'Requests refused for their credential.',
