@@ -89,6 +89,10 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const folder = closing.use(
       await openDataFolder(settings.MNEMOSYNE_DATA_DIR, { formatVersion: DATA_FORMAT }),
     )
+    const keys = await loadAssertionKeys(
+      configs.gateway.ASSERTION_KEYS,
+      folder.path('secrets', 'assertion-keys.json'),
+    )
     const logFile = openLogFile(folder.path('logs', 'mnemosyne.jsonl'))
     const logOf = (component: string) =>
       createLog({ component, level: settings.LOGGING_LEVEL, destination: logFile })
@@ -140,10 +144,6 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       }),
     )
 
-    const keys = await loadAssertionKeys(
-      configs.gateway.ASSERTION_KEYS,
-      folder.path('secrets', 'assertion-keys.json'),
-    )
     const verifierOf = (service: ServiceName) => createVerifier(service, publicKeys(keys))
     const services = {} as Record<ServiceName, Service>
     const reach = (service: ServiceName) => ({
