@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Job, SearchAnswer, Workspace } from '@mnemosyne/contracts'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 
 export const MAIN = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url))
 
@@ -45,6 +46,8 @@ function collect(stream: NodeJS.ReadableStream): () => string {
 interface Up {
   url: string
   token: string | null
+  curl: string
+  mcp: { mcpServers: { mnemosyne: { type: string; url: string; headers: Record<string, string> } } }
 }
 
 /** The whole product in one process of its own, as a person runs it, reached as clients reach it. */
@@ -53,20 +56,41 @@ export class RunningSystem {
   readonly dataDir: string
   readonly url: string
   readonly token: string
+  /** What it printed when it was up. */
+  readonly announced: Up
   readonly #stderr: () => string
+  readonly #group: boolean
 
-  private constructor(process: ChildProcess, dataDir: string, up: Up, token: string, stderr: () => string) {
+  private constructor(
+    process: ChildProcess,
+    dataDir: string,
+    up: Up,
+    token: string,
+    stderr: () => string,
+    group: boolean,
+  ) {
     this.process = process
+    this.#group = group
     this.dataDir = dataDir
     this.url = up.url
     this.token = token
+    this.announced = up
     this.#stderr = stderr
   }
 
-  /** `token`: the one of the first start, for a data folder that was started before. */
+  /**
+   * `token`: the one of the first start, for a data folder that was started before. `onSpawn` is called before
+   * the process can have done anything. `group`: the process leads a group of its own, as in a terminal.
+   */
   static async start(
     dataDir: string,
-    options: { env?: Env; token?: string; args?: string[] } = {},
+    options: {
+      env?: Env
+      token?: string
+      args?: string[]
+      onSpawn?: (child: ChildProcess) => void
+      group?: boolean
+    } = {},
   ): Promise<RunningSystem> {
     const args = [
       MAIN,
@@ -81,13 +105,15 @@ export class RunningSystem {
     const child = spawn(process.execPath, args, {
       env: { ...process.env, LOGGING_LEVEL: 'debug', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: options.group,
     })
+    options.onSpawn?.(child)
     const stderr = collect(child.stderr!)
     const line = await firstLine(child, stderr)
     const up = JSON.parse(line) as Up
     const token = up.token ?? options.token
     if (!token) throw new Error('the data folder was started before: pass its token')
-    return new RunningSystem(child, dataDir, up, token, stderr)
+    return new RunningSystem(child, dataDir, up, token, stderr, options.group ?? false)
   }
 
   get stderr(): string {
@@ -143,13 +169,14 @@ export class RunningSystem {
 
   /** The job when it has ended. */
   async ended(jobId: string, timeout = 60_000): Promise<Job> {
-    return expect
-      .poll(async () => (await this.call('GET', `/library/api/jobs/${jobId}/`)).body as Job, {
-        timeout,
-        interval: 50,
-      })
-      .toSatisfy((job: Job) => job.status === 'completed' || job.status === 'failed')
-      .then(async () => (await this.call('GET', `/library/api/jobs/${jobId}/`)).body as Job)
+    return vi.waitFor(
+      async () => {
+        const job = (await this.call('GET', `/library/api/jobs/${jobId}/`)).body as Job
+        expect(['completed', 'failed']).toContain(job.status)
+        return job
+      },
+      { timeout, interval: 50 },
+    )
   }
 
   async upload(
@@ -167,6 +194,56 @@ export class RunningSystem {
     })
     const text = await response.text()
     return { status: response.status, text, body: parse(text) as Job }
+  }
+
+  /** One JSON-RPC request to the MCP endpoint. */
+  async mcp(
+    method: string,
+    params: Record<string, unknown> = {},
+    options: { token?: string | null; headers?: Record<string, string> } = {},
+  ) {
+    const answer = await this.call(
+      'POST',
+      '/mcp/',
+      { jsonrpc: '2.0', id: 1, method, params },
+      { ...options, headers: { accept: 'application/json, text/event-stream', ...options.headers } },
+    )
+    const data = /^data: (.*)$/m.exec(answer.text)?.[1]
+    return { ...answer, body: (data === undefined ? answer.body : parse(data)) as never }
+  }
+
+  /**
+   * Bytes written to the socket as they are, past the checks of every client. Resolves with what came back when
+   * the server closes; with `cut`, closes the connection as soon as the bytes are sent.
+   */
+  send(bytes: string | Uint8Array, options: { cut?: boolean } = {}): Promise<string> {
+    const { hostname, port } = new URL(this.url)
+    return new Promise((resolve) => {
+      const socket = connect({ host: hostname, port: Number(port) })
+      const received = collect(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => resolve(received()))
+      socket.write(bytes, () => options.cut && socket.destroySoon())
+    })
+  }
+
+  /** Every file of its blob store, temporary ones too, as paths inside it. */
+  async blobs(): Promise<string[]> {
+    const root = join(this.dataDir, 'blobs')
+    const entries = await readdir(root, { recursive: true, withFileTypes: true })
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+  }
+
+  /** The sum of a metric over the series that carry these labels. */
+  async metric(name: string, labels: Record<string, string> = {}): Promise<number> {
+    const { text } = await this.call('GET', '/metrics')
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}{`) && wanted.every((label) => line.includes(label)))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
   }
 
   /** A second person, with a token that sees all of theirs. */
@@ -197,7 +274,8 @@ export class RunningSystem {
   async stop(): Promise<number | null> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode
     const gone = this.#exit()
-    this.process.kill('SIGINT')
+    if (this.#group) process.kill(-this.process.pid!, 'SIGINT')
+    else this.process.kill('SIGINT')
     return gone
   }
 
