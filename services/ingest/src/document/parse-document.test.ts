@@ -335,6 +335,29 @@ describe('PDF', () => {
     expect(text).not.toContain('Gazette')
   })
 
+  it('keeps paragraphs apart and the lines of a verse', async () => {
+    const at = (y: number, lines: string[], x = 72) => textContent(lines).replace('72 720', `${x} ${y}`)
+    const verse = ['The heron on the river,', 'Doth stand in fear and dread,', 'And, having seen the eagle,']
+    const pages = [
+      { content: at(720, [...prose(1), 'It stands there all day, and when the sun goes down it is still']) },
+      {
+        content: [
+          at(720, ['in the river. It is a patient bird and nobody has seen it leave before the night.']),
+          at(690, [...prose(2).slice(0, 2), 'It sleeps.']),
+          at(630, [...prose(3).slice(0, 2), 'It wakes.']),
+          at(560, verse, 110),
+        ].join('\n'),
+      },
+    ]
+    const { blocks } = await parse(buildPdf(pages), 'a.pdf')
+    expect(blocks.map((block) => 'text' in block && [block.page, block.text.slice(-30)])).toEqual([
+      [1, 'seen it leave before the night.'.slice(-30)],
+      [2, expect.stringMatching(/It sleeps\.$/)],
+      [2, expect.stringMatching(/It wakes\.$/)],
+      [2, verse.join('\n').slice(-30)],
+    ])
+  })
+
   it('takes heading levels from the outline', async () => {
     const pages = ['Alpha', 'Beta', 'Gamma'].map((name, index) => ({
       content: `BT /F2 12 Tf 72 720 Td (${name}) Tj ET\n${textContent(prose(index)).replace('72 720', '72 690')}`,

@@ -1,6 +1,7 @@
 import type { LayoutBlock, ParsedPage, TextItem } from '@llamaindex/liteparse'
 import { cleanCode, cleanLine } from './clean-text.ts'
 import type { Block, ListItem } from './document.ts'
+import { splitParagraphs } from './pdf-paragraphs.ts'
 
 export interface LayoutPage {
   blocks: Block[]
@@ -118,7 +119,13 @@ function addBlock(blocks: Block[], block: LayoutBlock, page: ParsedPage, bodySiz
   else if (block.kind === 'list_item') addItem(blocks, block, number)
   else if (block.kind === 'heading' && isHeading(block, items, bodySize)) {
     blocks.push({ type: 'heading', level: block.level ?? 1, text: plain(block.text), page: number })
-  } else addText(blocks, plain(block.text), number)
+  } else addParagraphs(blocks, block.text ?? '', items, number)
+}
+
+function addParagraphs(blocks: Block[], text: string, items: TextItem[], page: number): void {
+  for (const lines of splitParagraphs(text, items)) {
+    addText(blocks, lines.map(plain).filter(Boolean).join('\n'), page)
+  }
 }
 
 function addText(blocks: Block[], text: string, page: number): void {

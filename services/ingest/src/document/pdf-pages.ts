@@ -19,7 +19,10 @@ export function dropRunningLines(pages: Block[][]): Block[][] {
   const least = Math.max(3, pages.length / 5)
   return pages.map((blocks) => {
     const running = new Set(
-      edges(blocks).filter((index) => (counts.get(runningKey(blocks[index]!) ?? '') ?? 0) >= least),
+      edges(blocks).filter((index) => {
+        const key = runningKey(blocks[index]!)
+        return key !== undefined && counts.get(key)! >= least
+      }),
     )
     return running.size < blocks.length ? blocks.filter((_, index) => !running.has(index)) : blocks
   })
@@ -34,11 +37,12 @@ function edges(blocks: Block[]): number[] {
 function runningKey(block: Block): string | undefined {
   if (block.type !== 'paragraph' && block.type !== 'heading') return undefined
   if (block.text.length > MAX_RUNNING_LENGTH) return undefined
-  return block.text
+  const key = block.text
     .toLowerCase()
     .replace(/\d+|\b[ivxlc]+\b/g, '#')
     .replace(/[^\p{L}#]+/gu, ' ')
     .trim()
+  return key === '' ? undefined : key
 }
 
 /** One list of blocks; what a page or column break tore apart is joined again. */
@@ -73,7 +77,10 @@ function continued(last: Block | undefined, next: Block): boolean {
 const OPEN_END = /[\p{Ll},\-\u2010]$/u
 
 function continuesText(last: string, next: string): boolean {
-  return last.length > 40 && next.length > 20 && OPEN_END.test(last) && /^\p{Ll}/u.test(next)
+  if (last.includes('\n') || next.includes('\n')) return false
+  // A short piece is the end of something, or it is no text.
+  if (next.length <= 20 && !/[.!?]$/.test(next)) return false
+  return last.length > 40 && OPEN_END.test(last) && /^\p{Ll}/u.test(next)
 }
 
 function continuesTable(last: Table, next: Table): boolean {
