@@ -30,6 +30,34 @@ describe('chunks by heading', () => {
     expect(renderDocument({ blocks }).text.slice(only?.char_start, only?.char_end)).toBe(words(100))
   })
 
+  it('have a path without the title of the document, which their text keeps', () => {
+    const blocks = [
+      heading(1, 'The Guide'),
+      paragraph(words(100, 'intro')),
+      heading(2, 'Install'),
+      paragraph(words(100)),
+    ]
+    const config = DEFAULT_CHUNKING.technical
+    const titled = chunkDocument(ITEM, { blocks, title: 'The guide.' }, config, approximateTokens)
+    expect(titled.map((each) => each.section_path)).toEqual([[], ['Install']])
+    expect(titled.map((each) => each.text.split('\n')[0])).toEqual(['The Guide', 'The Guide > Install'])
+    const untitled = chunkDocument(ITEM, { blocks, title: 'Another' }, config, approximateTokens)
+    expect(untitled).toEqual(
+      titled.map((each) => ({ ...each, section_path: ['The Guide', ...each.section_path] })),
+    )
+  })
+
+  it('have a path with a deeper heading of the same words', () => {
+    const blocks = [heading(1, 'Part'), heading(2, 'Guide'), paragraph(words(100))]
+    const [only] = chunkDocument(
+      ITEM,
+      { blocks, title: 'Guide' },
+      DEFAULT_CHUNKING.technical,
+      approximateTokens,
+    )
+    expect(only?.section_path).toEqual(['Part', 'Guide'])
+  })
+
   it('join tiny neighbours under their parent, and no others', () => {
     const blocks = [
       heading(1, 'Guide'),

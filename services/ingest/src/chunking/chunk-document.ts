@@ -19,7 +19,7 @@ const PATH_SHARE = 0.25
  */
 export function chunkDocument(
   itemUid: string,
-  document: Pick<StructuredDocument, 'blocks'>,
+  document: Pick<StructuredDocument, 'blocks' | 'title'>,
   config: ChunkingConfig,
   countTokens: CountTokens,
   rendered: RenderedDocument = renderDocument(document),

@@ -11,6 +11,7 @@ export interface Chunk {
   chunk_index: number
   /** The heading path, an empty line, the body. */
   text: string
+  /** The headings above, from the outside in; `text` begins with the document's title too where it is a heading. */
   section_path: string[]
   page?: number
   /** Range of the body in the rendered text. */

@@ -6,6 +6,7 @@ export interface Section {
   title: string
   level: number
   parent: Section | undefined
+  /** Titles from the outside in, without an outermost one that is the document's title. */
   path: string[]
 }
 
@@ -25,16 +26,19 @@ const MAX_HEADING_LENGTH = 200
 
 /** Assigns each block to its section. A strategy may find headings among the paragraphs. */
 export function outline(
-  document: Pick<StructuredDocument, 'blocks'>,
+  document: Pick<StructuredDocument, 'blocks' | 'title'>,
   { text, blockRanges, partRanges }: RenderedDocument,
   strategy: Strategy,
 ): Passage[] {
   const passages: Passage[] = []
+  const documentTitle = titleKey(document.title ?? '')
   let section: Section = { title: '', level: 0, parent: undefined, path: [] }
   const open = (title: string, level: number) => {
     let parent: Section = section
     while (parent.level >= level && parent.parent) parent = parent.parent
-    section = { title, level, parent, path: [...parent.path, title] }
+    // Whoever shows a path shows the document's title before it.
+    const isDocument = !parent.parent && documentTitle !== '' && titleKey(title) === documentTitle
+    section = { title, level, parent, path: isDocument ? [] : [...parent.path, title] }
   }
   document.blocks.forEach((block, index) => {
     const range = blockRanges[index]!
@@ -60,6 +64,10 @@ export function outline(
     if (rest.start < rest.end) passages.push({ section, block, range: rest, parts, isHeading: false })
   })
   return passages
+}
+
+function titleKey(title: string): string {
+  return title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '')
 }
 
 function firstLineOf(text: string, { start, end }: TextRange): TextRange {
