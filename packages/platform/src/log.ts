@@ -32,9 +32,30 @@ export function createLog({ component, level, destination }: LogOptions): Logger
   )
 }
 
-/** A log file that is put aside as `<file>.1` at opening when it has grown over `maxBytes`. */
+/** What waits in memory while the disk takes no lines; beyond it they are dropped. */
+const MAX_WAITING_BYTES = 1_048_576
+
+/**
+ * A log file that is put aside as `<file>.1` at opening when it has grown over `maxBytes`. A full disk stops
+ * nobody who logs: that is said once on stderr, and the lines are written when there is space again.
+ */
 export function openLogFile(file: string, maxBytes = 20_000_000): DestinationStream {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > maxBytes) renameSync(file, `${file}.1`)
-  return pino.destination({ dest: file, sync: true, mode: 0o600 })
+  const destination = pino.destination({
+    dest: file,
+    sync: true,
+    mode: 0o600,
+    maxLength: MAX_WAITING_BYTES,
+  })
+  let told = false
+  // Without a listener the error would be thrown at whoever logs.
+  destination.on('error', (error: Error) => {
+    if (!told) process.stderr.write(`The log ${file} cannot be written: ${error.message}\n`)
+    told = true
+  })
+  destination.on('write', () => {
+    told = false
+  })
+  return destination
 }
