@@ -386,9 +386,10 @@ export interface GraphStore extends AsyncDisposable {
   // Items
 
   /**
-   * Creates an item, or updates its metadata, without touching its content. While it has content its
-   * `title` and `content_hash` stay what they were stored with, and `embedding_status` stays `completed`:
-   * the item remains searchable as it was until {@link replaceItemContent} swaps it.
+   * Creates an item, or updates its node, without touching its content. While it has content all that tells of
+   * the content (`title`, `content_hash`, `file_type`, `file_size`, `s3_key`, `metadata`) stays what it was stored
+   * with, and `embedding_status` stays `completed`: the item remains as it was until {@link replaceItemContent}
+   * swaps it, also when the new version can't be read.
    * @throws LibraryGoneError when the library does not exist. CollectionGoneError when the collection is not in it.
    */
   putItem(item: ItemNode): Promise<void>

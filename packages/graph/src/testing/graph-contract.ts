@@ -182,18 +182,29 @@ export function graphContract(name: string, open: () => Promise<OpenGraph>): voi
       })
 
       it('stays searchable as it was while a new version is under way', async () => {
-        await store(graph, content('i', 'a', [chunk('i1', 'apple')], { title: 'Old', content_hash: 'old' }))
+        const old = {
+          title: 'Old',
+          content_hash: 'old',
+          file_type: 'text/markdown',
+          file_size: 7,
+          s3_key: 'items/i/old/original.md',
+          metadata: { authors: ['Ada'] },
+        }
+        await store(graph, content('i', 'a', [chunk('i1', 'apple')], old))
         await graph.putItem(
           itemNode('i', 'a', {
             title: 'New',
             content_hash: 'new',
+            file_type: 'application/octet-stream',
+            file_size: 5000,
+            s3_key: 'items/i/new/original.bin',
+            metadata: {},
             embedding_status: 'processing',
             source: 'spelunker',
           }),
         )
         expect(await graph.getItem(ALL, 'i')).toMatchObject({
-          title: 'Old',
-          content_hash: 'old',
+          ...old,
           embedding_status: 'completed',
           source: 'spelunker',
           version: 1,
