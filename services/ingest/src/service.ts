@@ -17,6 +17,7 @@ import {
   startRelay,
   type Verifier,
 } from '@mnemosyne/platform'
+import { announce } from './accept.ts'
 import { dropLeftovers, dropUnclaimedUploads } from './clean-up.ts'
 import type { IngestConfig } from './config.ts'
 import { errorStatus } from './errors.ts'
@@ -132,8 +133,8 @@ async function startWork(deps: WorkerDeps & Pick<IngestDeps, 'soleWorker'>, conf
 /** Items that were taken in while there was no model are taken through again, to be given their vectors. */
 async function embedWaiting(deps: WorkerDeps): Promise<void> {
   if (!deps.embedder()) return
-  const rows = await deps.sql.transaction((tx) =>
-    tx
+  const rows = await deps.sql.transaction(async (tx) => {
+    const waiting = await tx
       .updateTable('job')
       .set({ status: 'pending', stage: 'queued', progress: 0, completed_at: null })
       .where('status', '=', 'completed')
@@ -142,13 +143,14 @@ async function embedWaiting(deps: WorkerDeps): Promise<void> {
       .where('chunks_created', '>', 0)
       .where('embedding_model', 'is', null)
       .returning('job_id')
-      .execute(),
-  )
-  if (rows.length > 0) deps.log.info({ jobs: rows.length }, 'embedding what was taken in without a model')
-  await announceAll(
-    deps,
-    rows.map((row) => row.job_id),
-  )
+      .execute()
+    // In the same transaction: a pending job that nobody is told of would wait for ever.
+    for (const { job_id } of waiting) await announce(tx, job_id, deps.clock)
+    return waiting
+  })
+  if (rows.length === 0) return
+  deps.log.info({ jobs: rows.length }, 'embedding what was taken in without a model')
+  deps.wakeRelay()
 }
 
 /** The folder itself stays: the processor's children hold permission to it. */

@@ -13,7 +13,12 @@ import type { BlobSource, Clock, RequestContext, Sql } from '@mnemosyne/platform
 import { implement } from '@orpc/server'
 import { type AcceptDeps, acceptSubmission } from '../accept.ts'
 import { cancelJob, retryJob } from '../control.ts'
-import { JobNotFoundError, SourceNotConfiguredError, TargetNotFoundError } from '../errors.ts'
+import {
+  JobNotFoundError,
+  SourceNotConfiguredError,
+  TargetNotFoundError,
+  TargetUnavailableError,
+} from '../errors.ts'
 import { findJob, listJobs, toJob } from '../store/jobs.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
 
@@ -87,7 +92,9 @@ export async function resolveTarget(
       { context: { delegations } },
     )
   } catch (error) {
-    if (error instanceof CallError && error.status === 404) throw new TargetNotFoundError(error.message)
+    if (!(error instanceof CallError)) throw error
+    if (error.status === 404) throw new TargetNotFoundError(error.message)
+    if (error.status >= 500) throw new TargetUnavailableError({ cause: error })
     throw error
   }
 }

@@ -44,6 +44,7 @@ export interface Worker {
 }
 
 const SWEEP_MS = 5_000
+const CLAIM_AGAIN_MS = 15_000
 
 /** Consumes the embedding queue, and takes over jobs whose worker died. */
 export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Promise<Worker> {
@@ -55,7 +56,12 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
   const handle = async (message: BusMessage, { signal }: { signal: AbortSignal }) => {
     const command = COMMANDS[EMBEDDING_QUEUE].safeParse(message.body)
     if (!command.success) throw new Unprocessable('not a job command: job_id is missing or no uid')
-    const claim = await take(deps, options, command.data.job_id)
+    const claim = await take(deps, options, command.data.job_id).catch((cause: unknown) => {
+      if (cause instanceof RetryLater) throw cause
+      // Uncounted: an outage of the database must not dead-letter what was accepted.
+      log.warn({ err: cause, job_id: command.data.job_id }, 'job not claimed; tried again')
+      throw new RetryLater({ delayMs: CLAIM_AGAIN_MS, cause })
+    })
     if (!claim) return
     const { row } = claim
     const started = performance.now()
