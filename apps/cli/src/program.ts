@@ -14,6 +14,8 @@ import { version } from './version.ts'
 
 /** Runs the command line to its end; what it amounts to is in `process.exitCode`. */
 export async function main(): Promise<void> {
+  // `mnemosyne search … | head -1`: who reads no further wants no stack trace, and no server stops for it.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreBrokenPipe)
   const program = new Command('mnemosyne')
     .description('The memory of everything you know: documents in, ranked and cited evidence out.')
     .version(version)
@@ -24,6 +26,10 @@ export async function main(): Promise<void> {
   } catch (error) {
     process.exitCode = reportFailure(error, process.argv.includes('--json'))
   }
+}
+
+function ignoreBrokenPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
 }
 
 const COMMANDS = [

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -32,15 +32,21 @@ export function controlSocket(dataDir: string): string {
 export async function serveControl(system: System, dataDir: string): Promise<Listener> {
   const path = controlSocket(dataDir)
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  await rm(path, { force: true })
-  const previous = process.umask(0o177)
-  try {
-    const listener = await listen(controlHandler(system), { path })
-    await chmod(path, 0o600)
-    return listener
-  } finally {
-    process.umask(previous)
+  if (!(await isPrivate(dirname(path), dataDir))) {
+    throw new DomainError('CONTROL_FOLDER', `The folder ${dirname(path)} is another user's. Remove it.`)
   }
+  await rm(path, { force: true })
+  // The process's umask keeps the socket the owner's from its first moment.
+  const listener = await listen(controlHandler(system), { path })
+  await chmod(path, 0o600)
+  return listener
+}
+
+/** Anybody may make a folder among the temporary files, wait there for a command line, and answer it. */
+async function isPrivate(folder: string, dataDir: string): Promise<boolean> {
+  if (folder === dataDir) return true
+  const info = await lstat(folder).catch(() => undefined)
+  return info?.isDirectory() === true && info.uid === process.getuid?.() && (info.mode & 0o077) === 0
 }
 
 function controlHandler(system: System): FetchHandler {
@@ -71,7 +77,7 @@ export async function reachRunning(
   dataDir: string,
 ): Promise<{ fetch: FetchHandler; close: () => Promise<void> } | undefined> {
   const socketPath = controlSocket(dataDir)
-  if (!(await answers(socketPath))) return undefined
+  if (!(await isPrivate(dirname(socketPath), dataDir)) || !(await answers(socketPath))) return undefined
   const agent = new Agent({ connect: { socketPath }, headersTimeout: 0, bodyTimeout: 0 })
   return {
     fetch: async (request) => {
