@@ -57,13 +57,6 @@ export class NoSpaceError extends DomainError {
   }
 }
 
-/** Something that the request needs is away for the moment. */
-export class UnavailableError extends DomainError {
-  constructor(what: string, options?: ErrorOptions) {
-    super('UNAVAILABLE', `${what} does not answer. Nothing was taken in; try again later.`, options)
-  }
-}
-
 /** What each refusal means in HTTP. */
 export const errorStatus: Record<string, number> = {
   JOB_NOT_FOUND: 404,
@@ -74,7 +67,6 @@ export const errorStatus: Record<string, number> = {
   UPLOAD: 400,
   UPLOAD_TOO_LARGE: 413,
   NO_SPACE: 507,
-  UNAVAILABLE: 503,
   SQL_UNAVAILABLE: 503,
   SQL_FULL: 507,
 }
@@ -82,6 +74,17 @@ export const errorStatus: Record<string, number> = {
 /** A fault of this document or this request that no retry mends. The message is the job's `error`. */
 export class PermanentFault extends Error {
   override readonly name = 'PermanentFault'
+}
+
+/** What the job belongs to was deleted: its rows and blobs go too, and nobody is told. */
+export class GoneFault extends Error {
+  override readonly name = 'GoneFault'
+  readonly gone: 'library' | 'item'
+
+  constructor(gone: 'library' | 'item', options?: ErrorOptions) {
+    super(`The ${gone} was deleted.`, options)
+    this.gone = gone
+  }
 }
 
 /** The job was cancelled, deleted, or taken over by another worker: stop, and change nothing more. */
