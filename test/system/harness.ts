@@ -22,11 +22,12 @@ export function temporaryFolder(): Disposable & { path: string } {
 /** Runs the command line to its end. */
 export function mnemosyne(
   args: string[],
-  options: { env?: Env; input?: string; cwd?: string } = {},
+  options: { env?: Env; input?: string; cwd?: string; uid?: number } = {},
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, INIT_CWD: undefined, ...options.env },
     cwd: options.cwd,
+    uid: options.uid,
   })
   child.stdin.end(options.input ?? '')
   const stdout = collect(child.stdout)
@@ -110,7 +111,8 @@ export class RunningSystem {
     options.onSpawn?.(child)
     const stderr = collect(child.stderr!)
     const line = await firstLine(child, stderr)
-    const up = JSON.parse(line) as Up
+    const up = JSON.parse(line) as Up & { error?: { detail: string } }
+    if (up.error) throw new Error(`mnemosyne up did not start: ${up.error.detail}`)
     const token = up.token ?? options.token
     if (!token) throw new Error('the data folder was started before: pass its token')
     return new RunningSystem(child, dataDir, up, token, stderr, options.group ?? false)

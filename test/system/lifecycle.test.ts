@@ -159,7 +159,7 @@ test('Ctrl-C in a terminal, where it reaches every process, hands a job in hand 
   const dataDir = join(folder(), 'data')
   const first = await start(dataDir, { group: true })
   await first.createWorkspace('ws')
-  const text = inventedDocument('Skerry', 60)
+  const text = inventedDocument('Skerry', 30)
   const { body: job } = await first.upload({ workspace_id: 'ws' }, { name: 'log.md', content: text })
   const state = async () => (await first.call('GET', `/library/api/jobs/${job.job_id}/`)).body as Job
   await expect

@@ -77,6 +77,9 @@ async function looksLikeText(path: string): Promise<boolean> {
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(PROBE), 0, PROBE, 0)
     return bytesRead > 0 && !buffer.subarray(0, bytesRead).includes(0)
+  } catch {
+    // A file of /proc, say, that is no file.
+    return false
   } finally {
     await file.close()
   }

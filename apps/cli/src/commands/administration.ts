@@ -58,7 +58,7 @@ export function createUserCommand(program: Command): void {
     .option('--password-stdin', 'read the password from standard input')
     .option('--no-password', 'a user who calls by token only')
     .action(async (username: string, options: CreateUserOptions) => {
-      if (options.passwordStdin === !options.password) {
+      if ((options.passwordStdin ?? false) === !options.password) {
         throw new CommandError('Give one of --password-stdin and --no-password.', EXIT.usage)
       }
       const password = options.passwordStdin ? (await text(process.stdin)).replace(/\r?\n$/, '') : null
