@@ -79,15 +79,28 @@ export function chunksInScope(
   scope: ResolvedScope,
   uids: string[],
 ): { id: number; chunk_uid: string; item_id: number; chunk_index: number }[] {
-  return [...new Set(uids)].flatMap((uid) =>
-    db.all<{ id: number; chunk_uid: string; item_id: number; chunk_index: number }>(
-      `SELECT chunks.id, chunks.uid AS chunk_uid, chunks.item_id, chunks.chunk_index
-       FROM chunks JOIN items ON items.id = chunks.item_id WHERE ${ITEM_IN_SCOPE} AND chunks.uid = ?3`,
-      scope.libraryList,
-      scope.collection,
-      uid,
-    ),
+  return db.all<{ id: number; chunk_uid: string; item_id: number; chunk_index: number }>(
+    `SELECT chunks.id, chunks.uid AS chunk_uid, chunks.item_id, chunks.chunk_index
+     FROM json_each(?3) AS asked CROSS JOIN chunks ON chunks.uid = asked.value
+     CROSS JOIN items ON items.id = chunks.item_id WHERE ${ITEM_IN_SCOPE} ORDER BY asked.key`,
+    scope.libraryList,
+    scope.collection,
+    asked(uids),
   )
+}
+
+/** Each once, for `json_each`. */
+export function asked(uids: string[]): string {
+  return JSON.stringify([...new Set(uids)])
+}
+
+/** Uids by row id. */
+export function uidsOf(db: Database, ids: number[]): Map<number, string> {
+  const rows = db.all<{ id: number; uid: string }>(
+    'SELECT chunks.id, chunks.uid FROM json_each(?) AS asked CROSS JOIN chunks ON chunks.id = asked.value',
+    JSON.stringify(ids),
+  )
+  return new Map(rows.map(({ id, uid }) => [id, uid]))
 }
 
 export function neighbours(db: Database, scope: Scope, uids: string[]): ChunkNeighbours[] {

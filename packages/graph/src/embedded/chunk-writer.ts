@@ -12,7 +12,7 @@ import {
   type TermSequence,
 } from './term-ledger.ts'
 
-/** Versions of a library's vectors whose changes are kept; a reader that is further behind reads them all again. */
+/** Versions of a library whose changes are kept; a reader that is further behind reads them all again. */
 const CHANGES_KEPT = 256
 
 /** Where a chunk stands. */
@@ -27,8 +27,8 @@ export class ChunkWriter {
   readonly #db: Database
   readonly #terms: TermLedger
   readonly #concepts: ConceptLedger
-  /** Chunks whose vector or collection changed: library → chunks. */
-  readonly #vectorChanges = new Map<number, Set<number>>()
+  /** Chunks whose text, vector or collection changed: library → chunks. */
+  readonly #changed = new Map<number, Set<number>>()
   #vectors = 0
   #dimensions: number | null = null
 
@@ -60,7 +60,7 @@ export class ChunkWriter {
 
   /** Puts the chunk into the full-text index in place of what stood there for it. */
   indexText(id: number, place: Place, title: Analysis, text: Analysis): void {
-    this.#removeText(id)
+    this.#removeText(id, place.library)
     const sequence = this.#terms.sequence(title, text)
     this.#terms.count(sequence, 1)
     this.#db.run(
@@ -70,6 +70,7 @@ export class ChunkWriter {
       bytesOf(sequence),
     )
     this.#insertIndexed(id, place, sequence)
+    this.#note(place.library, id)
   }
 
   /** Stores the chunk's vector, or takes it away. Writes nothing when it is the same. */
@@ -94,7 +95,7 @@ export class ChunkWriter {
       bytes,
     )
     this.#vectors++
-    this.#vectorChanged(library, id)
+    this.#note(library, id)
   }
 
   /** Enters the chunk anew under another collection. */
@@ -104,12 +105,12 @@ export class ChunkWriter {
       this.#db.run('DELETE FROM chunk_text WHERE rowid = ?', id)
       this.#insertIndexed(id, place, sequenceOf(row.terms))
     }
-    this.#vectorChanged(place.library, id)
+    this.#note(place.library, id)
   }
 
   /** Removes a chunk and all that hangs on it, and adds to `counts`. */
   remove(id: number, library: number, counts: DeletionCounts): void {
-    this.#removeText(id)
+    this.#removeText(id, library)
     counts.embeddings += this.#removeVector(id, library)
     counts.mentions += this.#concepts.unlink(id, library)
     counts.chunks += this.#db.run('DELETE FROM chunks WHERE id = ?', id).changes
@@ -125,29 +126,29 @@ export class ChunkWriter {
          WHERE name = 'dimensions' AND (SELECT value FROM totals WHERE name = 'vectors') = 0`,
       )
     }
-    for (const [library, chunks] of this.#vectorChanges) this.#announce(library, chunks)
+    for (const [library, chunks] of this.#changed) this.#announce(library, chunks)
     this.reset()
   }
 
   reset(): void {
-    this.#vectorChanges.clear()
+    this.#changed.clear()
     this.#vectors = 0
     this.#dimensions = null
   }
 
   #announce(library: number, chunks: ReadonlySet<number>): void {
-    const row = this.#db.get<{ vector_version: number }>(
-      'UPDATE libraries SET vector_version = vector_version + 1 WHERE id = ? RETURNING vector_version',
+    const row = this.#db.get<{ chunk_version: number }>(
+      'UPDATE libraries SET chunk_version = chunk_version + 1 WHERE id = ? RETURNING chunk_version',
       library,
     )
     if (!row) return
     for (const chunk of chunks) {
-      this.#db.run('INSERT INTO vector_changes VALUES (?, ?, ?)', library, row.vector_version, chunk)
+      this.#db.run('INSERT INTO chunk_changes VALUES (?, ?, ?)', library, row.chunk_version, chunk)
     }
     this.#db.run(
-      'DELETE FROM vector_changes WHERE library_id = ? AND version <= ?',
+      'DELETE FROM chunk_changes WHERE library_id = ? AND version <= ?',
       library,
-      row.vector_version - CHANGES_KEPT,
+      row.chunk_version - CHANGES_KEPT,
     )
   }
 
@@ -172,7 +173,7 @@ export class ChunkWriter {
     )
   }
 
-  #removeText(id: number): void {
+  #removeText(id: number, library: number): void {
     const row = this.#db.get<{ terms: Uint8Array }>(
       'DELETE FROM texts WHERE chunk_id = ? RETURNING terms',
       id,
@@ -180,19 +181,21 @@ export class ChunkWriter {
     if (!row) return
     this.#terms.count(sequenceOf(row.terms), -1)
     this.#db.run('DELETE FROM chunk_text WHERE rowid = ?', id)
+    this.#note(library, id)
   }
 
   #removeVector(id: number, library: number): number {
     const { changes } = this.#db.run('DELETE FROM vectors WHERE chunk_id = ?', id)
     this.#vectors -= changes
-    if (changes > 0) this.#vectorChanged(library, id)
+    if (changes > 0) this.#note(library, id)
     return changes
   }
 
-  #vectorChanged(library: number, chunk: number): void {
-    const chunks = this.#vectorChanges.get(library)
+  /** Readers that hold the library look at the chunk again. */
+  #note(library: number, chunk: number): void {
+    const chunks = this.#changed.get(library)
     if (chunks) chunks.add(chunk)
-    else this.#vectorChanges.set(library, new Set([chunk]))
+    else this.#changed.set(library, new Set([chunk]))
   }
 }
 

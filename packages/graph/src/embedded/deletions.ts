@@ -43,7 +43,7 @@ export function deleteLibraryStep(session: WriteSession, uid: string): DeletionS
   if (removeChunks(session, 'library_id', library.id, counts) > 0) return { counts, done: false }
   if (removeItems(db, 'library_id', library.id, counts) > 0) return { counts, done: false }
   counts.collections = db.run('DELETE FROM collections WHERE library_id = ?', library.id).changes
-  db.run('DELETE FROM vector_changes WHERE library_id = ?', library.id)
+  db.run('DELETE FROM chunk_changes WHERE library_id = ?', library.id)
   counts.libraries = db.run('DELETE FROM libraries WHERE id = ?', library.id).changes
   return { counts, done: true }
 }

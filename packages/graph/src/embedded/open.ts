@@ -16,7 +16,7 @@ import { WorkerChannel } from './channel.ts'
 import type { StoreLimits } from './database.ts'
 import { type DeletionStep, noCounts } from './deletions.ts'
 import type { ReaderQuestions } from './reader.ts'
-import type { VectorQuestions } from './vector-reader.ts'
+import type { SearchQuestions } from './search-reader.ts'
 import type { WriterQuestions } from './writer.ts'
 
 export interface EmbeddedGraphOptions {
@@ -25,14 +25,14 @@ export interface EmbeddedGraphOptions {
   log: Logger
   metrics: Metrics
   clock: Clock
-  /** Most threads that answer questions other than the vector search; 2 unless told. */
+  /** Most threads that answer questions other than the search of vectors and texts; 2 unless told. */
   readers?: number
   /** Largest size of the file; writes beyond fail with GraphFullError. */
   maxBytes?: number
 }
 
 /**
- * Opens the graph store on one SQLite file. One thread writes, one searches vectors, some answer the rest.
+ * Opens the graph store on one SQLite file. One thread writes, one searches vectors and texts, some answer the rest.
  * @throws NewerSchemaError, GraphUnavailableError when the file can't be opened.
  */
 export async function openEmbeddedGraph(options: EmbeddedGraphOptions): Promise<GraphStore> {
@@ -50,7 +50,7 @@ class EmbeddedGraph implements GraphStore {
   readonly #log: Logger
   readonly #observe: (seconds: number, labels: Record<string, string>) => void
   readonly #writer: WorkerChannel<WriterQuestions>
-  readonly #vectors: WorkerChannel<VectorQuestions>
+  readonly #searcher: WorkerChannel<SearchQuestions>
   readonly #readers: WorkerChannel<ReaderQuestions>[]
   /** Deletions in hand, which `close` waits for: their steps are questions of their own. */
   readonly #deletions = new Set<Promise<unknown>>()
@@ -72,10 +72,10 @@ class EmbeddedGraph implements GraphStore {
       { file, limits },
       died('writer'),
     )
-    this.#vectors = new WorkerChannel(
-      new URL('./vector-reader.ts', import.meta.url),
+    this.#searcher = new WorkerChannel(
+      new URL('./search-reader.ts', import.meta.url),
       { file },
-      died('vectors'),
+      died('search'),
     )
     this.#readers = Array.from(
       { length: Math.max(1, readers) },
@@ -86,7 +86,7 @@ class EmbeddedGraph implements GraphStore {
   async start(): Promise<void> {
     await this.#writer.start()
     // Further readers start when the first is busy: a thread costs some 35 MB.
-    await Promise.all([this.#vectors.start(), this.#readers[0]!.start()])
+    await Promise.all([this.#searcher.start(), this.#readers[0]!.start()])
     this.#inHand(this.#finishDeletions()).catch((error) =>
       this.#log.error({ err: error }, 'a deletion that was cut short could not be finished'),
     )
@@ -123,18 +123,16 @@ class EmbeddedGraph implements GraphStore {
   reusableVectors = (keys: string[], ask?: Ask) => this.#read('reusableVectors', [keys], ask)
 
   vectorCandidates = (scope: Scope, vector: Float32Array, k: number, ask?: Ask) =>
-    this.#measured('vectorCandidates', () =>
-      this.#vectors.ask('vectorCandidates', [scope, vector, k], ask?.signal),
-    )
+    this.#search('vectorCandidates', [scope, vector, k], ask)
 
   fullTextCandidates = (scope: Scope, query: TextQuery, k: number, ask?: Ask) =>
-    this.#read('fullTextCandidates', [scope, query, k], ask)
+    this.#search('fullTextCandidates', [scope, query, k], ask)
   scoreChunks = (
     scope: Scope,
     uids: string[],
     query: { vector?: Float32Array | null; terms: string[] },
     ask?: Ask,
-  ) => this.#read('scoreChunks', [scope, uids, query], ask)
+  ) => this.#search('scoreChunks', [scope, uids, query], ask)
   conceptsNamed = (scope: Scope, keys: string[], ask?: Ask) => this.#read('conceptsNamed', [scope, keys], ask)
   mentions = (scope: Scope, uids: string[], ask?: Ask) => this.#read('mentions', [scope, uids], ask)
   chunksMentioning = (scope: Scope, uids: string[], limit: number, ask?: Ask) =>
@@ -151,7 +149,7 @@ class EmbeddedGraph implements GraphStore {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.allSettled(this.#deletions)
-    await Promise.all([this.#vectors, ...this.#readers].map((channel) => channel.close()))
+    await Promise.all([this.#searcher, ...this.#readers].map((channel) => channel.close()))
     // Last, so that it can fold the write-ahead log into the file.
     await this.#writer.close()
   }
@@ -188,6 +186,13 @@ class EmbeddedGraph implements GraphStore {
 
   #write: WorkerChannel<WriterQuestions>['ask'] = (question, args) =>
     this.#measured(question, () => this.#writer.ask(question, args))
+
+  #search: <K extends keyof SearchQuestions>(
+    question: K,
+    args: Parameters<SearchQuestions[K]>,
+    ask?: Ask,
+  ) => Promise<ReturnType<SearchQuestions[K]>> = (question, args, ask) =>
+    this.#measured(question, () => this.#searcher.ask(question, args as never, ask?.signal)) as never
 
   #read<K extends keyof ReaderQuestions>(
     question: K,

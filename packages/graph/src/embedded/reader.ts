@@ -21,7 +21,6 @@ import {
   listItems,
   stats,
 } from './structure-reads.ts'
-import { fullTextCandidates, scoreChunks } from './text-search.ts'
 import { vectorOf } from './vector-math.ts'
 
 type Bound<F> = F extends (db: Database, ...args: infer A) => infer R ? (...args: A) => R : never
@@ -43,8 +42,6 @@ function readerQuestions(db: Database) {
     listChunks: on(listChunks),
     getChunk: on(getChunk),
     reusableVectors: on(reusableVectors),
-    fullTextCandidates: on(fullTextCandidates),
-    scoreChunks: on(scoreChunks),
     conceptsNamed: on(conceptsNamed),
     mentions: on(mentions),
     chunksMentioning: on(chunksMentioning),

@@ -6,8 +6,8 @@
  * base 36, so that no text of a document or a query ever meets FTS5's syntax; its column `scope` holds `l<library>`
  * and `c<collection>`, which makes the scope part of the index look-up.
  *
- * Vectors. `vector_changes` tells a reader which chunks to look at again since the version of a library that it
- * holds in memory.
+ * Changes. `chunk_changes` tells a reader which chunks to look at again since the version of a library that it holds
+ * in memory.
  *
  * Concepts. `concept_counts` is the number of mentioning chunks by library, so that a count over a scope is a sum
  * of few rows.
@@ -160,5 +160,10 @@ export const MIGRATIONS: readonly string[] = [
     value INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   INSERT INTO totals VALUES ('chunks', 0), ('length', 0), ('vectors', 0), ('dimensions', 0);
+  `,
+  // Readers hold the texts in memory too: what lists changed vectors now lists changed chunks.
+  `
+  ALTER TABLE vector_changes RENAME TO chunk_changes;
+  ALTER TABLE libraries RENAME COLUMN vector_version TO chunk_version;
   `,
 ]

@@ -3,7 +3,7 @@ import type { Database } from './database.ts'
 
 const NUMBERS_KEPT = 200_000
 /** Stands where a phrase must not run on: between title and text, before the terms without a place. */
-const BREAK = 0
+export const BREAK = 0
 
 /** A chunk's terms as numbers: `[length of the title's part, title's part…, text's part…]`, with breaks in between. */
 export type TermSequence = Uint32Array

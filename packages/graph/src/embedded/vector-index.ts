@@ -1,8 +1,10 @@
 import { exactSearch, MetricKind } from 'usearch'
 import { DimensionMismatchError } from '../errors.ts'
-import type { Scope, VectorCandidates } from '../port.ts'
+import type { VectorCandidates } from '../port.ts'
+import { uidsOf } from './chunk-reads.ts'
 import type { Database } from './database.ts'
-import { resolveScope } from './scope.ts'
+import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
+import type { ResolvedScope } from './scope.ts'
 import { clamp, dot, normalised, normaliseInto, vectorOf } from './vector-math.ts'
 
 /** Below so many numbers in a segment the native call costs more than it saves (measured). */
@@ -10,7 +12,6 @@ const NATIVE_FROM_NUMBERS = 100_000
 const SAMPLE = 1_000
 /** The native scan works in float32: so many more than asked for are scored anew in double. */
 const SPARE = 16
-const ROWS_PER_READ = 2_000
 
 interface Scored {
   chunk: number
@@ -79,23 +80,13 @@ class Segment {
   }
 }
 
-/** A library's vectors in memory, as of one version. */
-class LibraryVectors {
-  version: number
+/** A library's vectors in memory. */
+class LibraryVectors implements LibraryCopy {
   readonly segments = new Map<number | null, Segment>()
   readonly #places = new Map<number, { segment: Segment; row: number }>()
 
-  constructor(version: number) {
-    this.version = version
-  }
-
-  put(chunk: number, collection: number | null, vector: Float32Array): void {
-    let segment = this.segments.get(collection)
-    if (!segment) {
-      segment = new Segment(vector.length)
-      this.segments.set(collection, segment)
-    }
-    this.#places.set(chunk, { segment, row: segment.add(chunk, vector) })
+  add(rows: ChunkRow[]): void {
+    for (const { chunk, collection, data } of rows) this.#put(chunk, collection, vectorOf(data))
   }
 
   remove(chunk: number): void {
@@ -109,31 +100,42 @@ class LibraryVectors {
       if (segment === place.segment) this.segments.delete(collection)
     }
   }
+
+  /** Null: the chunk has no vector here. */
+  cosine(query: Float32Array, chunk: number): number | null {
+    const place = this.#places.get(chunk)
+    return place ? place.segment.cosine(query, place.row) : null
+  }
+
+  #put(chunk: number, collection: number | null, vector: Float32Array): void {
+    let segment = this.segments.get(collection)
+    if (!segment) {
+      segment = new Segment(vector.length)
+      this.segments.set(collection, segment)
+    }
+    this.#places.set(chunk, { segment, row: segment.add(chunk, vector) })
+  }
 }
 
-/**
- * Exact vector search. A library's vectors are read when a question first needs them, and kept in step by the
- * store's list of changed chunks; the scope picks segments, so nothing outside it is looked at.
- */
+/** Exact vector search. The scope picks segments, so nothing outside it is looked at. Ask inside a snapshot. */
 export class VectorIndex {
   readonly #db: Database
-  readonly #libraries = new Map<number, LibraryVectors>()
+  readonly #copies: LibraryCopies<LibraryVectors>
 
   constructor(db: Database) {
     this.#db = db
+    this.#copies = new LibraryCopies(db, 'vectors', () => new LibraryVectors())
   }
 
-  candidates(scope: Scope, vector: Float32Array, k: number): VectorCandidates {
-    return this.#db.snapshot(() => this.#candidates(scope, vector, k))
-  }
-
-  #candidates(scope: Scope, vector: Float32Array, k: number): VectorCandidates {
-    const { value: dimensions } = this.#db.get<{ value: number }>(
-      "SELECT value FROM totals WHERE name = 'dimensions'",
-    )!
-    if (dimensions !== 0 && dimensions !== vector.length)
-      throw new DimensionMismatchError(dimensions, vector.length)
-    const segments = this.#segmentsIn(scope)
+  candidates(scope: ResolvedScope, vector: Float32Array, k: number): VectorCandidates {
+    this.#checkDimensions(vector)
+    const segments = this.#copies
+      .of(scope.libraries)
+      .flatMap((library) =>
+        scope.collection === null
+          ? [...library.segments.values()]
+          : [library.segments.get(scope.collection)].filter((segment) => segment !== undefined),
+      )
     const query = normalised(vector)
     const scope_size = segments.reduce((sum, segment) => sum + segment.size, 0)
     return {
@@ -144,98 +146,37 @@ export class VectorIndex {
     }
   }
 
-  #segmentsIn(scope: Scope): Segment[] {
-    const { libraries, collection } = resolveScope(this.#db, scope)
-    this.#dropDeleted()
-    return libraries.flatMap((id) => {
-      const { segments } = this.#inStep(id)
-      if (collection === null) return [...segments.values()]
-      const segment = segments.get(collection)
-      return segment ? [segment] : []
-    })
-  }
-
-  #dropDeleted(): void {
-    const living = new Set(
-      this.#db.all<{ id: number }>('SELECT id FROM libraries WHERE deleting = 0').map((row) => row.id),
-    )
-    for (const id of this.#libraries.keys()) if (!living.has(id)) this.#libraries.delete(id)
-  }
-
-  #inStep(id: number): LibraryVectors {
-    const { vector_version: version } = this.#db.get<{ vector_version: number }>(
-      'SELECT vector_version FROM libraries WHERE id = ?',
-      id,
-    )!
-    let held = this.#libraries.get(id)
-    if (!held || !this.#catchUp(held, id, version)) {
-      held = this.#load(id, version)
-      this.#libraries.set(id, held)
+  /** The cosine of single chunks of the scope's libraries; null without a vector. */
+  scorer(scope: ResolvedScope, vector: Float32Array): (chunk: number) => number | null {
+    this.#checkDimensions(vector)
+    const libraries = this.#copies.of(scope.libraries)
+    const query = normalised(vector)
+    return (chunk) => {
+      for (const library of libraries) {
+        const cosine = library.cosine(query, chunk)
+        if (cosine !== null) return cosine
+      }
+      return null
     }
-    return held
   }
 
-  /** @returns false when the changes since then are no longer listed. */
-  #catchUp(held: LibraryVectors, id: number, version: number): boolean {
-    if (held.version === version) return true
-    const { steps } = this.#db.get<{ steps: number }>(
-      'SELECT count(DISTINCT version) AS steps FROM vector_changes WHERE library_id = ? AND version > ?',
-      id,
-      held.version,
-    )!
-    if (steps !== version - held.version) return false
-    const changed = this.#db.all<{
-      chunk_id: number
-      collection_id: number | null
-      vector: Uint8Array | null
-    }>(
-      `SELECT changed.chunk_id, items.collection_id, vectors.vector
-       FROM (SELECT DISTINCT chunk_id FROM vector_changes WHERE library_id = ?1 AND version > ?2) AS changed
-       LEFT JOIN vectors ON vectors.chunk_id = changed.chunk_id AND vectors.library_id = ?1
-       LEFT JOIN chunks ON chunks.id = vectors.chunk_id LEFT JOIN items ON items.id = chunks.item_id`,
-      id,
-      held.version,
-    )
-    // All out before any in: when every vector goes, those of another dimension may come.
-    for (const { chunk_id } of changed) held.remove(chunk_id)
-    for (const { chunk_id, collection_id, vector } of changed) {
-      if (vector !== null) held.put(chunk_id, collection_id, vectorOf(vector))
-    }
-    held.version = version
-    return true
-  }
-
-  #load(id: number, version: number): LibraryVectors {
-    const loaded = new LibraryVectors(version)
-    let last = 0
-    for (;;) {
-      const rows = this.#db.all<{ chunk_id: number; collection_id: number | null; vector: Uint8Array }>(
-        `SELECT vectors.chunk_id, items.collection_id, vectors.vector FROM vectors
-         JOIN chunks ON chunks.id = vectors.chunk_id JOIN items ON items.id = chunks.item_id
-         WHERE vectors.library_id = ? AND vectors.chunk_id > ? ORDER BY vectors.chunk_id LIMIT ?`,
-        id,
-        last,
-        ROWS_PER_READ,
-      )
-      for (const { chunk_id, collection_id, vector } of rows)
-        loaded.put(chunk_id, collection_id, vectorOf(vector))
-      if (rows.length < ROWS_PER_READ) return loaded
-      last = rows.at(-1)!.chunk_id
-    }
+  #checkDimensions(vector: Float32Array): void {
+    const { value } = this.#db.get<{ value: number }>("SELECT value FROM totals WHERE name = 'dimensions'")!
+    if (value !== 0 && value !== vector.length) throw new DimensionMismatchError(value, vector.length)
   }
 
   #best(segments: Segment[], query: Float32Array, k: number): VectorCandidates['hits'] {
     const found = segments.flatMap((segment) => segment.nearest(query, k)).sort((a, b) => b.cosine - a.cosine)
     const last = found[Math.min(k, found.length) - 1]?.cosine ?? Number.POSITIVE_INFINITY
-    return found
-      .filter(({ cosine }) => cosine >= last)
-      .map(({ chunk, cosine }) => ({ chunk_uid: this.#uidOf(chunk), cosine }))
+    const best = found.filter(({ cosine }) => cosine >= last)
+    const uids = uidsOf(
+      this.#db,
+      best.map(({ chunk }) => chunk),
+    )
+    return best
+      .map(({ chunk, cosine }) => ({ chunk_uid: uids.get(chunk)!, cosine }))
       .sort((a, b) => b.cosine - a.cosine || (a.chunk_uid < b.chunk_uid ? -1 : 1))
       .slice(0, k)
-  }
-
-  #uidOf(chunk: number): string {
-    return this.#db.get<{ uid: string }>('SELECT uid FROM chunks WHERE id = ?', chunk)!.uid
   }
 }
 

@@ -1,5 +1,3 @@
-import { DimensionMismatchError } from '../errors.ts'
-
 /** Dot product in four independent sums, which the engine keeps in registers. */
 export function dot(a: Float32Array, b: Float32Array, bStart: number, length: number): number {
   let s0 = 0
@@ -28,13 +26,6 @@ export function normalised(vector: Float32Array): Float32Array {
   const result = new Float32Array(vector.length)
   normaliseInto(result, 0, vector)
   return result
-}
-
-/** Cosine of a query with a stored vector. @throws DimensionMismatchError */
-export function cosineOf(query: Float32Array, stored: Uint8Array): number {
-  const vector = vectorOf(stored)
-  if (vector.length !== query.length) throw new DimensionMismatchError(vector.length, query.length)
-  return clamp(dot(normalised(query), normalised(vector), 0, vector.length))
 }
 
 export function clamp(cosine: number): number {

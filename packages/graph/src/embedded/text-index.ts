@@ -1,0 +1,165 @@
+import type { Database } from './database.ts'
+import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
+import type { ResolvedScope } from './scope.ts'
+import { type Postings, TextSegment } from './text-segment.ts'
+
+const K1 = 0.9
+const B = 0.4
+
+/** What BM25 needs of a query and of the store. */
+export interface Bm25Query {
+  /** Weight: idf, times how often the query holds the term. */
+  terms: { number: number; weight: number }[]
+  averageLength: number
+}
+
+export interface ScoredChunk {
+  chunk: number
+  bm25: number
+}
+
+/**
+ * BM25 (Robertson and Walker 1994, with the idf of Lucene) over the term sequences of whole libraries, from
+ * inverted indexes in memory. Exact: every chunk of the scope that holds a term is scored. Ask inside a snapshot.
+ */
+export class TextIndex {
+  readonly #copies: LibraryCopies<LibraryText>
+
+  constructor(db: Database) {
+    this.#copies = new LibraryCopies(db, 'texts', () => new LibraryText())
+  }
+
+  /**
+   * The `k` best chunks of the scope, and all that tie with the last of them; no order. With `among`, only those.
+   */
+  best(scope: ResolvedScope, query: Bm25Query, k: number, among: ReadonlySet<number> | null): ScoredChunk[] {
+    const scored = this.#segmentsOf(scope).map((segment) => ({ segment, scores: scoresIn(segment, query) }))
+    const best = new Highest(k)
+    for (const { segment, scores } of scored) {
+      for (let row = 0; row < scores.length; row++) {
+        if (scores[row]! <= best.floor) continue
+        if (isAsked(segment, row, scope, among)) best.offer(scores[row]!)
+        else scores[row] = 0
+      }
+    }
+    const found: ScoredChunk[] = []
+    const last = best.last
+    for (const { segment, scores } of scored) {
+      for (let row = 0; row < scores.length; row++) {
+        if (scores[row]! >= last && isAsked(segment, row, scope, among)) {
+          found.push({ chunk: segment.chunks[row]!, bm25: scores[row]! })
+        }
+      }
+    }
+    return found
+  }
+
+  /** BM25 of single chunks of the scope's libraries; of others 0. */
+  scorer(scope: ResolvedScope, query: Bm25Query): (chunk: number) => number {
+    const segments = query.terms.length === 0 ? [] : this.#segmentsOf(scope)
+    const postings = new Map(
+      segments.map((segment) => [segment, query.terms.map(({ number }) => segment.postingsOf(number))]),
+    )
+    return (chunk) => {
+      for (const segment of segments) {
+        const row = segment.rowOf(chunk)
+        if (row !== undefined) return scoreOf(segment, row, postings.get(segment)!, query)
+      }
+      return 0
+    }
+  }
+
+  #segmentsOf({ libraries }: ResolvedScope): TextSegment[] {
+    return this.#copies.of(libraries).flatMap(({ segments }) => segments)
+  }
+}
+
+/** A library's inverted index, in segments of falling size (the logarithmic method of Bentley and Saxe, 1980). */
+class LibraryText implements LibraryCopy {
+  readonly segments: TextSegment[] = []
+
+  add(rows: ChunkRow[]): void {
+    this.segments.push(TextSegment.of(rows))
+    while (this.segments.length > 1 && this.segments.at(-1)!.size * 2 > this.segments.at(-2)!.size) {
+      this.segments.push(TextSegment.merged(this.segments.splice(-2)))
+    }
+  }
+
+  remove(chunk: number): void {
+    const at = this.segments.findIndex((segment) => segment.has(chunk))
+    const segment = this.segments[at]
+    if (!segment) return
+    segment.remove(chunk)
+    if (segment.size === 0) this.segments.splice(at, 1)
+    else if (segment.size * 2 < segment.chunks.length) this.segments[at] = TextSegment.merged([segment])
+  }
+}
+
+function isAsked(
+  segment: TextSegment,
+  row: number,
+  { collection }: ResolvedScope,
+  among: ReadonlySet<number> | null,
+): boolean {
+  const chunk = segment.chunks[row]!
+  return (
+    segment.has(chunk) &&
+    (collection === null || segment.collections[row] === collection) &&
+    (among === null || among.has(chunk))
+  )
+}
+
+/** BM25 of every row; 0 where it holds no term. */
+function scoresIn(segment: TextSegment, { terms, averageLength }: Bm25Query): Float64Array {
+  const { rows, counts, lengths } = segment
+  const scores = new Float64Array(segment.chunks.length)
+  for (const { number, weight } of terms) {
+    const [start, end] = segment.postingsOf(number)
+    for (let i = start; i < end; i++) {
+      const row = rows[i]!
+      scores[row]! += bm25(weight, counts[i]!, lengths[row]!, averageLength)
+    }
+  }
+  return scores
+}
+
+function scoreOf(segment: TextSegment, row: number, postings: Postings[], query: Bm25Query): number {
+  const length = segment.lengths[row]!
+  let score = 0
+  for (const [i, { weight }] of query.terms.entries()) {
+    const count = segment.countIn(row, postings[i]!)
+    if (count > 0) score += bm25(weight, count, length, query.averageLength)
+  }
+  return score
+}
+
+function bm25(weight: number, count: number, length: number, averageLength: number): number {
+  return (weight * count * (K1 + 1)) / (count + K1 * (1 - B + (B * length) / averageLength))
+}
+
+/** The `k` highest of many numbers above 0. */
+class Highest {
+  readonly #k: number
+  /** Ascending. */
+  readonly #kept: number[] = []
+
+  constructor(k: number) {
+    this.#k = k
+  }
+
+  /** What is not above it need not be offered. */
+  get floor(): number {
+    return this.#kept.length < this.#k ? 0 : this.#kept[0]!
+  }
+
+  /** The lowest kept; infinite when none is. */
+  get last(): number {
+    return this.#kept[0] ?? Number.POSITIVE_INFINITY
+  }
+
+  offer(value: number): void {
+    const at = this.#kept.findLastIndex((kept) => kept < value)
+    this.#kept.splice(at + 1, 0, value)
+    if (this.#kept.length > this.#k) this.#kept.shift()
+  }
+}
