@@ -21,8 +21,8 @@ export interface Sizes {
 }
 
 export const FULL: Sizes = {
-  ingestRounds: 3,
-  documents: 24,
+  ingestRounds: 6,
+  documents: 16,
   wordsADocument: 2_800,
   stores: [1_000, 20_000],
   searches: 200,
