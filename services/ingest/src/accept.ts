@@ -10,7 +10,8 @@ import {
   writeOutbox,
 } from '@mnemosyne/platform'
 import type { Transaction } from 'kysely'
-import { currentJob, latestVersion, retireJob, toJob } from './store/jobs.ts'
+import { UnavailableError } from './errors.ts'
+import { completedItem, currentJob, latestVersion, retireJob, toJob } from './store/jobs.ts'
 import type { IngestTables, JobRow } from './store/tables.ts'
 
 export const EMBEDDING_QUEUE = 'ingest.embedding' satisfies keyof typeof COMMANDS
@@ -39,47 +40,66 @@ export interface AcceptDeps {
 
 /**
  * Makes the job of a submission, in one transaction with its command and event, or finds the one that an equal
- * submission made: in hand, failed, or completed with its content still the item's. Equal submissions at the
- * same moment make one job: the unique index on the triple decides, and the loser reads the winner's.
+ * submission made: in hand, failed, or completed with its content still the item's, and overtaken by no other
+ * version. Equal submissions at the same moment make one job: the document's row is locked, and a unique index
+ * stands behind that.
  */
 export async function acceptSubmission(
   deps: AcceptDeps,
   submission: Submission,
 ): Promise<{ created: boolean; job: Job }> {
-  for (let attempt = 0; ; attempt++) {
+  for (let attempt = 1; ; attempt++) {
     try {
-      const outcome = await deps.sql.transaction((tx) => findOrInsert(deps, tx, submission))
-      if (outcome.created) deps.wakeRelay()
-      // A deletion that has not been heard of yet: the item is gone from the graph, so its job answers nobody.
-      if (
-        !outcome.created &&
-        outcome.row.status === 'completed' &&
-        (await deps.graph.itemVersion(outcome.row.item_uid)) === null
-      ) {
-        await deps.sql.transaction((tx) => forgetItem(tx, outcome.row))
-        continue
-      }
-      return { created: outcome.created, job: toJob(outcome.row) }
+      const stored = await storedVersion(deps, submission)
+      const { created, row } = await deps.sql.transaction((tx) => findOrInsert(deps, tx, submission, stored))
+      if (created) deps.wakeRelay()
+      return { created, job: toJob(row) }
     } catch (error) {
-      if (!isUniqueViolation(error) || attempt >= 5) throw error
+      if (!isUniqueViolation(error) || attempt === MAX_ATTEMPTS) throw error
     }
   }
+}
+
+const MAX_ATTEMPTS = 5
+
+/** The version that the graph holds of the document; 0 when there is none. */
+async function storedVersion({ sql, graph }: AcceptDeps, submission: Submission): Promise<number> {
+  const item = await completedItem(sql, submission)
+  if (!item) return 0
+  let version: number | null
+  try {
+    version = await graph.itemVersion(item)
+  } catch (cause) {
+    throw new UnavailableError('graph store', { cause })
+  }
+  // Deleted, and that has not been heard of yet: its jobs answer nobody, and what comes now is another item.
+  if (version === null) await sql.transaction((tx) => forgetItem(tx, item))
+  return version ?? 0
 }
 
 async function findOrInsert(
   { clock }: AcceptDeps,
   tx: Transaction<IngestTables>,
   submission: Submission,
+  stored: number,
 ): Promise<{ created: boolean; row: JobRow }> {
+  const item_uid = await lockItem(tx, submission)
   const known = await currentJob(tx, submission)
-  const version = (await latestVersion(tx, submission.library_uid, submission.source_ref)) + 1
   if (known) {
-    // A completed job that a newer version is about to replace does not stand for what was asked now.
-    if (known.status !== 'completed' || known.version === version - 1) return { created: false, row: known }
+    const latest = await latestVersion(tx, submission, { failedToo: false })
+    if (known.version >= Math.max(latest, stored)) return { created: false, row: known }
     await retireJob(tx, known.job_id)
   }
-  const now = clock().toISOString()
-  const row: JobRow = {
+  const version = (await latestVersion(tx, submission, { failedToo: true })) + 1
+  const row = newJob(submission, item_uid, version, clock)
+  await tx.insertInto('job').values(row).execute()
+  await announce(tx, row.job_id, clock)
+  await emitJobEvent(tx, 'ingest.job.accepted.v1', row, clock)
+  return { created: true, row }
+}
+
+function newJob(submission: Submission, item_uid: string, version: number, clock: Clock): JobRow {
+  return {
     ...submission,
     untitled: submission.untitled ? 1 : 0,
     job_id: randomUUID(),
@@ -87,7 +107,7 @@ async function findOrInsert(
     status: 'pending',
     stage: 'queued',
     progress: 0,
-    item_uid: await itemOf(tx, submission),
+    item_uid,
     chunks_created: 0,
     images_extracted: 0,
     concepts_extracted: 0,
@@ -95,23 +115,21 @@ async function findOrInsert(
     retry_count: 0,
     error: null,
     warnings: '[]',
-    created_at: now,
+    created_at: clock().toISOString(),
     started_at: null,
     completed_at: null,
     current: 1,
     attempts: 0,
+    interruptions: 0,
     claim: null,
-    lease_until: null,
+    heartbeat: 0,
     retry_at: null,
     cancel_requested: 0,
   }
-  await tx.insertInto('job').values(row).execute()
-  await announce(tx, row.job_id, clock)
-  await emitJobEvent(tx, 'ingest.job.accepted.v1', row, clock)
-  return { created: true, row }
 }
 
-async function itemOf(tx: Transaction<IngestTables>, submission: Submission): Promise<string> {
+/** The item that the document is, made with its first submission; its row stays locked for the transaction. */
+async function lockItem(tx: Transaction<IngestTables>, submission: Submission): Promise<string> {
   const { library_uid, source_ref } = submission
   const { item_uid } = await tx
     .insertInto('source_item')
@@ -122,9 +140,9 @@ async function itemOf(tx: Transaction<IngestTables>, submission: Submission): Pr
   return item_uid
 }
 
-async function forgetItem(tx: Transaction<IngestTables>, row: JobRow): Promise<void> {
-  await tx.updateTable('job').set({ current: 0 }).where('item_uid', '=', row.item_uid).execute()
-  await tx.deleteFrom('source_item').where('item_uid', '=', row.item_uid).execute()
+async function forgetItem(tx: Transaction<IngestTables>, itemUid: string): Promise<void> {
+  await tx.updateTable('job').set({ current: 0 }).where('item_uid', '=', itemUid).execute()
+  await tx.deleteFrom('source_item').where('item_uid', '=', itemUid).execute()
 }
 
 /** Puts the job's command into the outbox: a worker will see it after the commit. */
@@ -134,6 +152,15 @@ export async function announce(tx: Transaction<IngestTables>, jobId: string, clo
     { kind: 'command', destination: EMBEDDING_QUEUE, body: { job_id: jobId }, headers: traceHeaders() },
     clock,
   )
+}
+
+/** Puts jobs into the queue (again): more commands than jobs are harmless, a job without one waits for ever. */
+export async function announceAll(
+  tx: Transaction<IngestTables>,
+  jobIds: string[],
+  clock: Clock,
+): Promise<void> {
+  for (const jobId of jobIds) await announce(tx, jobId, clock)
 }
 
 type JobEvent = 'ingest.job.accepted.v1' | 'ingest.job.completed.v1' | 'ingest.job.failed.v1'

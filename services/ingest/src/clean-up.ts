@@ -1,5 +1,6 @@
 import type { BlobStore, Logger, Sql } from '@mnemosyne/platform'
 import { UPLOADS } from './routes/upload.ts'
+import { isVersionNeeded } from './store/jobs.ts'
 import type { IngestTables } from './store/tables.ts'
 
 interface CleanUpDeps {
@@ -13,10 +14,16 @@ interface CleanUpDeps {
  * an upload's blob is there a moment before its job.
  */
 export async function dropUnclaimedUploads({ sql, blobs, log }: CleanUpDeps): Promise<void> {
+  const rows = await sql.read
+    .selectFrom('job')
+    .select('s3_key')
+    .where('source', '=', 'upload')
+    .where('status', '<>', 'completed')
+    .execute()
+  const wanted = new Set(rows.map((row) => row.s3_key))
   let dropped = 0
   for await (const key of blobs.list(UPLOADS)) {
-    const job = await sql.read.selectFrom('job').select('status').where('s3_key', '=', key).executeTakeFirst()
-    if (job && job.status !== 'completed') continue
+    if (wanted.has(key)) continue
     await blobs.delete(key)
     dropped++
   }
@@ -44,16 +51,20 @@ export async function dropLeftovers({ sql, blobs, log }: CleanUpDeps, signal: Ab
   }
   for await (const [itemUid, hash] of foldersIn(blobs, 'items/', 2)) {
     if (signal.aborted) return
-    const wanted = await sql.read
-      .selectFrom('job')
-      .select('job_id')
-      .where('item_uid', '=', itemUid!)
-      .where('content_hash', '=', hash!)
-      .where((eb) => eb.or([eb('current', '=', 1), eb('status', 'in', ['pending', 'processing'])]))
-      .executeTakeFirst()
-    if (!wanted) await drop(`items/${itemUid}/${hash}/`)
+    if (!(await isVersionNeeded(sql, { item_uid: itemUid!, content_hash: hash! })))
+      await drop(`items/${itemUid}/${hash}/`)
   }
+  await dropUnusedVectors(sql)
   if (dropped > 0) log.info({ blobs: dropped }, 'blobs that nothing refers to removed')
+}
+
+async function dropUnusedVectors(sql: Sql<IngestTables>): Promise<void> {
+  await sql.transaction((tx) =>
+    tx
+      .deleteFrom('embedding_cache')
+      .where('job_id', 'not in', tx.selectFrom('job').select('job_id').where('status', '<>', 'completed'))
+      .execute(),
+  )
 }
 
 /** The distinct first `depth` folders of the keys under `prefix`; keys come in order, so each comes once. */

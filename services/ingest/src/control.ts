@@ -1,12 +1,17 @@
-import type { Clock, Sql } from '@mnemosyne/platform'
+import type { GraphStore } from '@mnemosyne/graph'
+import type { Clock, Logger, Sql } from '@mnemosyne/platform'
+import type { Transaction } from 'kysely'
 import { announce, emitJobEvent } from './accept.ts'
 import { JobNotFoundError, JobStateError } from './errors.ts'
 import { findJob } from './store/jobs.ts'
 import type { IngestTables, JobRow } from './store/tables.ts'
+import { markItemFailed } from './worker/item-node.ts'
 
 export interface ControlDeps {
   sql: Sql<IngestTables>
+  graph: Pick<GraphStore, 'getItem' | 'putItem'>
   clock: Clock
+  log: Logger
   wakeRelay: () => void
   /** Tells a worker in this process to stop the job at once. */
   abort: (jobId: string) => void
@@ -26,6 +31,7 @@ export async function retryJob({ sql, clock, wakeRelay }: ControlDeps, jobId: st
         error: null,
         completed_at: null,
         attempts: 0,
+        interruptions: 0,
         cancel_requested: 0,
         retry_at: null,
         retry_count: eb('retry_count', '+', 1),
@@ -45,34 +51,43 @@ export async function retryJob({ sql, clock, wakeRelay }: ControlDeps, jobId: st
  * Ends a pending job now; asks the worker of one in hand to stop, which it does before its next effect. A job
  * whose content is already being swapped in may still complete.
  */
-export async function cancelJob(
-  { sql, clock, wakeRelay, abort }: ControlDeps,
-  jobId: string,
-): Promise<JobRow> {
-  const row = await sql.transaction(async (tx) => {
-    const ended = await tx
-      .updateTable('job')
-      .set({ status: 'failed', error: CANCELLED, completed_at: clock().toISOString(), retry_at: null })
-      .where('job_id', '=', jobId)
-      .where('status', '=', 'pending')
-      .returningAll()
-      .executeTakeFirst()
-    if (ended) {
-      await emitJobEvent(tx, 'ingest.job.failed.v1', ended, clock)
-      return ended
-    }
-    const asked = await tx
-      .updateTable('job')
-      .set({ cancel_requested: 1 })
-      .where('job_id', '=', jobId)
-      .where('status', '=', 'processing')
-      .returningAll()
-      .executeTakeFirst()
-    return asked ?? refuse(await findJob(tx, jobId), 'Only a job that has not ended can be cancelled')
-  })
-  wakeRelay()
-  abort(jobId)
+export async function cancelJob(deps: ControlDeps, jobId: string): Promise<JobRow> {
+  const row = await deps.sql.transaction(
+    async (tx) =>
+      (await endPending(tx, jobId, deps.clock)) ??
+      (await askToStop(tx, jobId)) ??
+      refuse(await findJob(tx, jobId), 'Only a job that has not ended can be cancelled'),
+  )
+  deps.wakeRelay()
+  deps.abort(jobId)
+  if (row.status === 'failed') await markItemFailed(deps, row)
   return row
+}
+
+async function endPending(
+  tx: Transaction<IngestTables>,
+  jobId: string,
+  clock: Clock,
+): Promise<JobRow | undefined> {
+  const ended = await tx
+    .updateTable('job')
+    .set({ status: 'failed', error: CANCELLED, completed_at: clock().toISOString(), retry_at: null })
+    .where('job_id', '=', jobId)
+    .where('status', '=', 'pending')
+    .returningAll()
+    .executeTakeFirst()
+  if (ended) await emitJobEvent(tx, 'ingest.job.failed.v1', ended, clock)
+  return ended
+}
+
+async function askToStop(tx: Transaction<IngestTables>, jobId: string): Promise<JobRow | undefined> {
+  return tx
+    .updateTable('job')
+    .set({ cancel_requested: 1 })
+    .where('job_id', '=', jobId)
+    .where('status', '=', 'processing')
+    .returningAll()
+    .executeTakeFirst()
 }
 
 function refuse(row: JobRow | undefined, rule: string): never {

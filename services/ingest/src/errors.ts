@@ -13,10 +13,10 @@ export class TargetNotFoundError extends DomainError {
   }
 }
 
-/** Where the file goes can't be found out just now. */
-export class TargetUnavailableError extends DomainError {
-  constructor(options?: ErrorOptions) {
-    super('TARGET_UNAVAILABLE', 'The library cannot be asked right now. Try again shortly.', options)
+/** Something that has to be asked before the file is accepted is away for the moment. */
+export class UnavailableError extends DomainError {
+  constructor(what: 'library' | 'graph store', options?: ErrorOptions) {
+    super('UNAVAILABLE', `The ${what} cannot be asked right now. Try again shortly.`, options)
   }
 }
 
@@ -61,12 +61,12 @@ export class NoSpaceError extends DomainError {
 export const errorStatus: Record<string, number> = {
   JOB_NOT_FOUND: 404,
   TARGET_NOT_FOUND: 404,
-  TARGET_UNAVAILABLE: 503,
   JOB_STATE: 409,
   SOURCE_NOT_CONFIGURED: 503,
   UPLOAD: 400,
   UPLOAD_TOO_LARGE: 413,
   NO_SPACE: 507,
+  UNAVAILABLE: 503,
   SQL_UNAVAILABLE: 503,
   SQL_FULL: 507,
 }
@@ -74,17 +74,6 @@ export const errorStatus: Record<string, number> = {
 /** A fault of this document or this request that no retry mends. The message is the job's `error`. */
 export class PermanentFault extends Error {
   override readonly name = 'PermanentFault'
-}
-
-/** What the job belongs to was deleted: its rows and blobs go too, and nobody is told. */
-export class GoneFault extends Error {
-  override readonly name = 'GoneFault'
-  readonly gone: 'library' | 'item'
-
-  constructor(gone: 'library' | 'item', options?: ErrorOptions) {
-    super(`The ${gone} was deleted.`, options)
-    this.gone = gone
-  }
 }
 
 /** The job was cancelled, deleted, or taken over by another worker: stop, and change nothing more. */

@@ -17,7 +17,7 @@ import {
   startRelay,
   type Verifier,
 } from '@mnemosyne/platform'
-import { announce } from './accept.ts'
+import { announceAll } from './accept.ts'
 import { dropLeftovers, dropUnclaimedUploads } from './clean-up.ts'
 import type { IngestConfig } from './config.ts'
 import { errorStatus } from './errors.ts'
@@ -25,9 +25,9 @@ import { consumeLibraryEvents } from './events/library-events.ts'
 import type { Processor } from './processing/processor.ts'
 import { ingestRouter, type Sources } from './routes/router.ts'
 import { uploadRoute } from './routes/upload.ts'
-import { abandonedJobs, releaseAll } from './store/jobs.ts'
+import { pendingJobs, releaseJobs } from './store/jobs.ts'
 import { type IngestTables, ingestMigrations } from './store/tables.ts'
-import { announceAll, startWorker, type Worker, type WorkerDeps } from './worker/worker.ts'
+import { startWorker, type Worker, type WorkerDeps } from './worker/worker.ts'
 
 export interface IngestDeps {
   config: IngestConfig
@@ -45,8 +45,8 @@ export interface IngestDeps {
   /** An existing folder of this process's own for files in hand; emptied at start. The processor may read it. */
   workDir: string
   /**
-   * True when no other worker can be alive and commands do not outlive the process (embedded): leases of the
-   * process before end at once, and every pending job is announced again.
+   * True when no other worker can be alive and commands do not outlive the process (embedded): jobs in hand of the
+   * process before are taken over at once, and every pending job is announced again.
    */
   soleWorker: boolean
   /** False: answers, but takes no work and sends nothing out. */
@@ -60,7 +60,7 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
   const { config, sql, bus, blobs, graph, log, metrics } = deps
   await sql.migrate(ingestMigrations)
   await emptyFolder(deps.workDir)
-  if (deps.soleWorker) await releaseAll(sql)
+  if (deps.soleWorker) await sql.transaction((tx) => releaseJobs(tx, 'all'))
   if (deps.soleWorker && deps.work) await dropUnclaimedUploads({ sql, blobs, log })
 
   const work: WorkerDeps = {
@@ -96,11 +96,16 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
 
 /** The worker, the outbox relay and the consumer of the library's events. */
 async function startWork(deps: WorkerDeps & Pick<IngestDeps, 'soleWorker'>, config: IngestConfig) {
-  const { sql, blobs, bus, clock, log, metrics } = deps
+  const { sql, blobs, graph, bus, clock, log, metrics } = deps
+  await using starting = new AsyncDisposableStack()
   let stopWhere: Worker['stopWhere'] = () => {}
-  // Before the relay: in one process an event reaches only those who listen.
-  const events = await consumeLibraryEvents({ sql, blobs, bus, stopWhere: (matches) => stopWhere(matches) })
   const relay = startRelay({ sql, bus, clock, log, metrics })
+  starting.defer(() => relay.stop())
+  const events = await consumeLibraryEvents({
+    ...{ sql, blobs, graph, bus, log },
+    stopWhere: (matches) => stopWhere(matches),
+  })
+  starting.defer(() => events.close())
   const working = { ...deps, wakeRelay: () => relay.wake() }
   const worker = await startWorker(working, {
     concurrency: config.WORKER_CONCURRENCY,
@@ -109,48 +114,26 @@ async function startWork(deps: WorkerDeps & Pick<IngestDeps, 'soleWorker'>, conf
     firstRetryMs: config.INGEST_RETRY_FIRST_SECONDS * 1000,
     maxRetryMs: config.INGEST_RETRY_MAX_SECONDS * 1000,
   })
+  starting.defer(() => worker.close())
   stopWhere = worker.stopWhere
-  const now = clock().toISOString()
-  await announceAll(working, await abandonedJobs(sql, now, { pendingToo: deps.soleWorker }))
-  await embedWaiting(working)
+  if (deps.soleWorker) await announcePending(working)
   const tidying = new AbortController()
-  const tidied = (deps.soleWorker ? dropLeftovers(deps, tidying.signal) : Promise.resolve()).catch(
-    (err: unknown) => log.error({ err }, 'tidying the blobs failed'),
+  const tidied = dropLeftovers(deps, tidying.signal).catch((err: unknown) =>
+    log.error({ err }, 'tidying the blobs failed'),
   )
-  return {
-    relay,
-    worker,
-    async close() {
-      tidying.abort()
-      await tidied
-      await worker.close()
-      await events.close()
-      await relay.stop()
-    },
-  }
+  starting.defer(async () => {
+    tidying.abort()
+    await tidied
+  })
+  const running = starting.move()
+  return { relay, worker, close: () => running.disposeAsync() }
 }
 
-/** Items that were taken in while there was no model are taken through again, to be given their vectors. */
-async function embedWaiting(deps: WorkerDeps): Promise<void> {
-  if (!deps.embedder()) return
-  const rows = await deps.sql.transaction(async (tx) => {
-    const waiting = await tx
-      .updateTable('job')
-      .set({ status: 'pending', stage: 'queued', progress: 0, completed_at: null })
-      .where('status', '=', 'completed')
-      .where('stage', '=', 'completed')
-      .where('current', '=', 1)
-      .where('chunks_created', '>', 0)
-      .where('embedding_model', 'is', null)
-      .returning('job_id')
-      .execute()
-    // In the same transaction: a pending job that nobody is told of would wait for ever.
-    for (const { job_id } of waiting) await announce(tx, job_id, deps.clock)
-    return waiting
-  })
-  if (rows.length === 0) return
-  deps.log.info({ jobs: rows.length }, 'embedding what was taken in without a model')
-  deps.wakeRelay()
+/** Commands of the process before are gone with it. */
+async function announcePending({ sql, clock, wakeRelay }: WorkerDeps): Promise<void> {
+  const jobs = await pendingJobs(sql)
+  await sql.transaction((tx) => announceAll(tx, jobs, clock))
+  wakeRelay()
 }
 
 /** The folder itself stays: the processor's children hold permission to it. */

@@ -1,13 +1,12 @@
 import { EVENTS } from '@mnemosyne/contracts'
-import type { BlobStore } from '@mnemosyne/platform'
-import { type Bus, type BusMessage, type Consumer, readEvent, type Sql } from '@mnemosyne/platform'
-import { forget } from '../forget.ts'
-import type { IngestTables, JobRow } from '../store/tables.ts'
+import { type Bus, type BusMessage, type Consumer, type Logger, readEvent } from '@mnemosyne/platform'
+import { type ForgetDeps, forget } from '../forget.ts'
+import { untilHandled } from '../redeliver.ts'
+import type { JobRow } from '../store/tables.ts'
 
-export interface LibraryEventDeps {
-  sql: Sql<IngestTables>
-  blobs: BlobStore
+export interface LibraryEventDeps extends ForgetDeps {
   bus: Bus
+  log: Logger
   stopWhere: (matches: (row: JobRow) => boolean) => void
 }
 
@@ -17,17 +16,18 @@ export async function consumeLibraryEvents(deps: LibraryEventDeps): Promise<Cons
     deps.stopWhere((row) => row[by] === uid)
     await forget(deps, by, uid)
   }
+  const handle = async (message: BusMessage) => {
+    if (message.destination === 'library.deleted.v1') {
+      const { data } = readEvent(message, EVENTS['library.deleted.v1'])
+      await drop('library_uid', data.library_uid)
+    } else {
+      const { data } = readEvent(message, EVENTS['item.deleted.v1'])
+      await drop('item_uid', data.item_uid)
+    }
+  }
   return deps.bus.subscribe({
     queue: 'ingest.library-events',
     topics: ['library.deleted.v1', 'item.deleted.v1'],
-    handle: async (message: BusMessage) => {
-      if (message.destination === 'library.deleted.v1') {
-        const { data } = readEvent(message, EVENTS['library.deleted.v1'])
-        await drop('library_uid', data.library_uid)
-      } else {
-        const { data } = readEvent(message, EVENTS['item.deleted.v1'])
-        await drop('item_uid', data.item_uid)
-      }
-    },
+    handle: untilHandled(handle, deps.log),
   })
 }

@@ -9,29 +9,26 @@ import {
   listAnswer,
   type Principal,
 } from '@mnemosyne/contracts'
-import type { BlobSource, Clock, RequestContext, Sql } from '@mnemosyne/platform'
+import type { BlobSource, RequestContext, Sql } from '@mnemosyne/platform'
 import { implement } from '@orpc/server'
 import { type AcceptDeps, acceptSubmission } from '../accept.ts'
-import { cancelJob, retryJob } from '../control.ts'
+import { type ControlDeps, cancelJob, retryJob } from '../control.ts'
 import {
   JobNotFoundError,
   SourceNotConfiguredError,
   TargetNotFoundError,
-  TargetUnavailableError,
+  UnavailableError,
 } from '../errors.ts'
 import { findJob, listJobs, toJob } from '../store/jobs.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
 
 export type Sources = Partial<Record<IngestRequest['source'], BlobSource>>
 
-export interface RouterDeps extends AcceptDeps {
-  sql: Sql<IngestTables>
-  clock: Clock
-  sources: Sources
-  library: Client<typeof libraryInternalContract>
-  /** Tells a worker in this process to stop the job at once. */
-  abort: (jobId: string) => void
-}
+export type RouterDeps = AcceptDeps &
+  ControlDeps & {
+    sources: Sources
+    library: Client<typeof libraryInternalContract>
+  }
 
 /** How often a watched job is looked at. */
 const WATCH_MS = 250
@@ -94,7 +91,7 @@ export async function resolveTarget(
   } catch (error) {
     if (!(error instanceof CallError)) throw error
     if (error.status === 404) throw new TargetNotFoundError(error.message)
-    if (error.status >= 500) throw new TargetUnavailableError({ cause: error })
+    if (error.status >= 500) throw new UnavailableError('library', { cause: error })
     throw error
   }
 }

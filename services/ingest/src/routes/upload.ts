@@ -55,27 +55,28 @@ interface Received {
 
 async function receive(c: Context, context: RequestContext, deps: UploadDeps) {
   const folder = `${UPLOADS}${randomUUID()}/`
-  try {
-    const { fields, target, fileName, fileType, key, stored } = await readForm(c, context, deps, folder)
-    const outcome = await acceptSubmission(deps, {
-      ...target,
-      title: fields.title ?? titleOf(fileName),
-      untitled: fields.title === undefined,
-      s3_key: key,
-      source: 'upload',
-      source_ref: fields.source_ref ?? stored.sha256,
-      content_hash: stored.sha256,
-      file_type: fileType,
-      file_size: stored.bytes,
-    })
-    if (!outcome.created) await deps.blobs.deletePrefix(folder)
-    return outcome
-  } catch (error) {
-    await deps.blobs.deletePrefix(folder).catch(() => undefined)
-    if (error instanceof BlobTooLargeError) throw new UploadTooLargeError(deps.maxFileBytes)
-    if (error instanceof BlobStoreFullError) throw new NoSpaceError({ cause: error })
-    throw error
-  }
+  const { fields, target, fileName, fileType, key, stored } = await readForm(c, context, deps, folder).catch(
+    async (error: unknown) => {
+      await deps.blobs.deletePrefix(folder).catch(() => undefined)
+      if (error instanceof BlobTooLargeError) throw new UploadTooLargeError(deps.maxFileBytes)
+      if (error instanceof BlobStoreFullError) throw new NoSpaceError({ cause: error })
+      throw error
+    },
+  )
+  // When this fails the job may be there all the same (a commit whose answer got lost): the file stays with it.
+  const outcome = await acceptSubmission(deps, {
+    ...target,
+    title: fields.title ?? titleOf(fileName),
+    untitled: fields.title === undefined,
+    s3_key: key,
+    source: 'upload',
+    source_ref: fields.source_ref ?? stored.sha256,
+    content_hash: stored.sha256,
+    file_type: fileType,
+    file_size: stored.bytes,
+  })
+  if (!outcome.created) await deps.blobs.deletePrefix(folder)
+  return outcome
 }
 
 /** Reads the form once, in order, with back-pressure from the store to the socket. */

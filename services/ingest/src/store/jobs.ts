@@ -1,4 +1,4 @@
-import type { Job, JobStage, JobStatus, Page } from '@mnemosyne/contracts'
+import type { Job, JobStatus, Page } from '@mnemosyne/contracts'
 import type { Sql } from '@mnemosyne/platform'
 import type { Transaction } from 'kysely'
 import type { IngestTables, JobRow } from './tables.ts'
@@ -12,8 +12,9 @@ export function toJob(row: JobRow): Job {
     version: _v,
     current: _c,
     attempts: _a,
+    interruptions: _i,
     claim: _cl,
-    lease_until: _l,
+    heartbeat: _h,
     retry_at: _r,
     cancel_requested: _x,
     untitled: _u,
@@ -62,15 +63,35 @@ export async function currentJob(
     .executeTakeFirst()
 }
 
-/** The highest version among the jobs of a source's document; 0 when there is none. */
-export async function latestVersion(tx: Tx, library_uid: string, source_ref: string): Promise<number> {
-  const row = await tx
+/** The highest version among the jobs of a source's document, the failed ones left out or not; 0 without any. */
+export async function latestVersion(
+  tx: Tx,
+  { library_uid, source_ref }: Pick<JobRow, 'library_uid' | 'source_ref'>,
+  options: { failedToo: boolean },
+): Promise<number> {
+  let query = tx
     .selectFrom('job')
     .select((eb) => eb.fn.max('version').as('version'))
     .where('library_uid', '=', library_uid)
     .where('source_ref', '=', source_ref)
+  if (!options.failedToo) query = query.where('status', '<>', 'failed')
+  return (await query.executeTakeFirst())?.version ?? 0
+}
+
+/** The item of a source's document, when a version of it has been taken in. */
+export async function completedItem(
+  sql: IngestSql,
+  { library_uid, source_ref }: Pick<JobRow, 'library_uid' | 'source_ref'>,
+): Promise<string | undefined> {
+  const row = await sql.read
+    .selectFrom('source_item')
+    .innerJoin('job', 'job.item_uid', 'source_item.item_uid')
+    .select('source_item.item_uid')
+    .where('source_item.library_uid', '=', library_uid)
+    .where('source_item.source_ref', '=', source_ref)
+    .where('job.status', '=', 'completed')
     .executeTakeFirst()
-  return row?.version ?? 0
+  return row?.item_uid
 }
 
 export async function retireJob(tx: Tx, jobId: string): Promise<void> {
@@ -78,15 +99,14 @@ export async function retireJob(tx: Tx, jobId: string): Promise<void> {
 }
 
 /**
- * Takes a pending job, or one whose worker's lease ran out, for `claim`. Undefined when another worker has it,
- * it is not due yet, or it has ended: one conditional UPDATE, so that of two workers one wins.
+ * Takes a pending job that is due for `claim`. Undefined when it is not: one conditional UPDATE, so that of two
+ * workers one wins.
  */
 export async function claimJob(
   sql: IngestSql,
   jobId: string,
   claim: string,
   now: string,
-  leaseUntil: string,
 ): Promise<JobRow | undefined> {
   return sql.transaction(
     (tx) =>
@@ -95,20 +115,12 @@ export async function claimJob(
         .set((eb) => ({
           status: 'processing',
           claim,
-          lease_until: leaseUntil,
           retry_at: null,
           started_at: eb.fn.coalesce('started_at', eb.val(now)),
         }))
         .where('job_id', '=', jobId)
-        .where((eb) =>
-          eb.or([
-            eb.and([
-              eb('status', '=', 'pending'),
-              eb.or([eb('retry_at', 'is', null), eb('retry_at', '<=', now)]),
-            ]),
-            eb.and([eb('status', '=', 'processing'), eb('lease_until', '<=', now)]),
-          ]),
-        )
+        .where('status', '=', 'pending')
+        .where((eb) => eb.or([eb('retry_at', 'is', null), eb('retry_at', '<=', now)]))
         .returningAll()
         .executeTakeFirst(),
     // A claim that a power cut takes back leaves the job to be claimed.
@@ -133,70 +145,124 @@ export async function updateClaimed(
     .executeTakeFirst()
 }
 
-/** Renews the lease and notes the progress. Undefined when the claim is lost. */
-export async function noteProgress(
+/** A sign of life of the job's worker, with what it has to tell. Undefined when the claim is lost. */
+export async function giveSign(
   sql: IngestSql,
   jobId: string,
   claim: string,
-  leaseUntil: string,
-  progress?: { stage: JobStage; progress: number },
+  change: Partial<Pick<JobRow, 'stage' | 'progress' | 'interruptions'>>,
 ): Promise<JobRow | undefined> {
-  return sql.transaction((tx) => updateClaimed(tx, jobId, claim, { lease_until: leaseUntil, ...progress }), {
-    durable: false,
-  })
+  return sql.transaction(
+    (tx) =>
+      tx
+        .updateTable('job')
+        .set((eb) => ({ ...change, heartbeat: eb('heartbeat', '+', 1) }))
+        .where('job_id', '=', jobId)
+        .where('claim', '=', claim)
+        .where('status', '=', 'processing')
+        .returningAll()
+        .executeTakeFirst(),
+    { durable: false },
+  )
+}
+
+/** The last sign of life of each job in hand. */
+export async function signsOfLife(sql: IngestSql): Promise<Pick<JobRow, 'job_id' | 'claim' | 'heartbeat'>[]> {
+  return sql.read
+    .selectFrom('job')
+    .select(['job_id', 'claim', 'heartbeat'])
+    .where('status', '=', 'processing')
+    .execute()
+}
+
+/** Takes jobs in hand from workers that died: `dead` by its last sign, or every one. Returns the jobs' ids. */
+export async function releaseJobs(
+  tx: Tx,
+  dead: Pick<JobRow, 'job_id' | 'claim' | 'heartbeat'> | 'all',
+): Promise<string[]> {
+  let query = tx
+    .updateTable('job')
+    .set((eb) => ({
+      status: 'pending',
+      stage: 'queued',
+      claim: null,
+      interruptions: eb('interruptions', '+', 1),
+    }))
+    .where('status', '=', 'processing')
+  if (dead !== 'all') {
+    query = query
+      .where('job_id', '=', dead.job_id)
+      .where('claim', '=', dead.claim)
+      .where('heartbeat', '=', dead.heartbeat)
+  }
+  const rows = await query.returning('job_id').execute()
+  return rows.map((row) => row.job_id)
 }
 
 /**
- * Once `row`'s content is the item's, older answers for the document stop being current. Returns the content
- * hashes whose blobs nobody needs any more: those of the versions replaced, unless a newer job has them again.
+ * Once `row`'s content is the item's, the jobs of older versions, but those in hand, stop being current.
+ * Returns them.
  */
-export async function retireOlder(tx: Tx, row: JobRow): Promise<string[]> {
-  const replaced = await tx
+export async function retireOlder(tx: Tx, row: JobRow): Promise<JobRow[]> {
+  return tx
     .updateTable('job')
     .set({ current: 0 })
     .where('item_uid', '=', row.item_uid)
     .where('version', '<', row.version)
-    .where('status', '=', 'completed')
+    .where('status', 'in', ['completed', 'failed'])
     .where('current', '=', 1)
-    .returning('content_hash')
+    .returningAll()
     .execute()
-  const wanted = await tx
-    .selectFrom('job')
-    .select('content_hash')
-    .where('item_uid', '=', row.item_uid)
-    .where('version', '>=', row.version)
-    .execute()
-  const keep = new Set(wanted.map(({ content_hash }) => content_hash))
-  return replaced.map(({ content_hash }) => content_hash).filter((hash) => !keep.has(hash))
 }
 
-/** Ids of pending jobs, and of those whose worker died: everything that should be announced again. */
-export async function abandonedJobs(
+/** Whether a job stands for this version of an item, or is about to: then its blobs stay. */
+export async function isVersionNeeded(
   sql: IngestSql,
-  now: string,
-  options: { pendingToo: boolean },
-): Promise<string[]> {
-  const rows = await sql.read
+  version: Pick<JobRow, 'item_uid' | 'content_hash'>,
+): Promise<boolean> {
+  const job = await sql.read
     .selectFrom('job')
     .select('job_id')
-    .where((eb) =>
-      eb.or([
-        eb.and([eb('status', '=', 'processing'), eb('lease_until', '<=', now)]),
-        ...(options.pendingToo ? [eb('status', '=', 'pending')] : []),
-      ]),
-    )
-    .orderBy('created_at')
-    .execute()
-  return rows.map((row) => row.job_id)
+    .where('item_uid', '=', version.item_uid)
+    .where('content_hash', '=', version.content_hash)
+    .where((eb) => eb.or([eb('current', '=', 1), eb('status', 'in', ['pending', 'processing'])]))
+    .executeTakeFirst()
+  return job !== undefined
 }
 
-/** Ends every lease. Only for a process that knows that no other worker lives. */
-export async function releaseAll(sql: IngestSql): Promise<void> {
-  await sql.transaction((tx) =>
-    tx
-      .updateTable('job')
-      .set({ status: 'pending', claim: null, lease_until: null })
-      .where('status', '=', 'processing')
-      .execute(),
-  )
+/** Ids of pending jobs, oldest first; with `dueAt` only those that need not wait for a retry any more. */
+export async function pendingJobs(
+  sql: IngestSql,
+  { dueAt, limit }: { dueAt?: string; limit?: number } = {},
+): Promise<string[]> {
+  let query = sql.read
+    .selectFrom('job')
+    .select('job_id')
+    .where('status', '=', 'pending')
+    .orderBy('created_at')
+  if (dueAt) query = query.where((eb) => eb.or([eb('retry_at', 'is', null), eb('retry_at', '<=', dueAt)]))
+  if (limit) query = query.limit(limit)
+  return (await query.execute()).map((row) => row.job_id)
+}
+
+/** Makes pending again what was taken in while there was no model. Returns the jobs' ids. */
+export async function reopenUnembedded(tx: Tx): Promise<string[]> {
+  const rows = await tx
+    .updateTable('job')
+    .set({
+      status: 'pending',
+      stage: 'queued',
+      progress: 0,
+      completed_at: null,
+      attempts: 0,
+      interruptions: 0,
+    })
+    .where('status', '=', 'completed')
+    .where('stage', '=', 'completed')
+    .where('current', '=', 1)
+    .where('chunks_created', '>', 0)
+    .where('embedding_model', 'is', null)
+    .returning('job_id')
+    .execute()
+  return rows.map((row) => row.job_id)
 }

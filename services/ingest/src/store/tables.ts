@@ -34,9 +34,11 @@ export interface JobRow {
   current: number
   /** Failures that may pass, since it was accepted or retried by hand. */
   attempts: number
-  /** Which worker holds it, until when. */
+  /** Times that a worker's process died over it, since it last got any further. */
+  interruptions: number
+  /** Which worker holds it, and its signs of life: as long as they come, nobody takes the job over. */
   claim: string | null
-  lease_until: string | null
+  heartbeat: number
   /** When a pending job that waits for its retry is due. */
   retry_at: string | null
   cancel_requested: number
@@ -85,8 +87,9 @@ const jobs: Migration = {
       .addColumn('completed_at', text)
       .addColumn('current', 'integer', (c) => c.notNull())
       .addColumn('attempts', 'integer', (c) => c.notNull())
+      .addColumn('interruptions', 'integer', (c) => c.notNull())
       .addColumn('claim', text)
-      .addColumn('lease_until', text)
+      .addColumn('heartbeat', bigint, (c) => c.notNull())
       .addColumn('retry_at', text)
       .addColumn('cancel_requested', 'integer', (c) => c.notNull())
       .addColumn('untitled', 'integer', (c) => c.notNull())
@@ -105,7 +108,7 @@ const jobs: Migration = {
       .columns(['library_uid', 'source_ref', 'version'])
       .execute()
     await db.schema.createIndex('job_listing').on('job').columns(['library_uid', 'created_at']).execute()
-    await db.schema.createIndex('job_status').on('job').columns(['status', 'lease_until']).execute()
+    await db.schema.createIndex('job_status').on('job').column('status').execute()
     await db.schema.createIndex('job_item').on('job').column('item_uid').execute()
     await db.schema
       .createTable('source_item')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { BlobKeyError, BlobNotFoundError, type BlobSource, type BlobStore } from '@mnemosyne/platform'
-import { PermanentFault } from '../errors.ts'
+import { PermanentFault, SourceNotConfiguredError } from '../errors.ts'
 import type { Sources } from '../routes/router.ts'
 import type { JobRow } from '../store/tables.ts'
 
@@ -38,30 +38,32 @@ export function jobPrefix(jobId: string): string {
 
 /**
  * Brings the job's file to a local path, its hash and size checked, with a copy in our own store.
- * A repeated run takes that copy. Throws PermanentFault when the file is missing, too large or not the one
- * that was announced.
+ * A repeated run takes that copy, unless it is damaged. Throws PermanentFault when the file is missing, too
+ * large or not the one that was announced.
  */
 export async function fetchSource(deps: FetchDeps, row: JobRow, signal: AbortSignal): Promise<string> {
   const path = join(deps.workDir, `${row.job_id}.part`)
   const original = originalKey(row)
-  const ours = await deps.blobs.head(original)
-  const source = ours ? deps.blobs : sourceOf(deps, row)
-  const hash = createHash('sha256')
-  let bytes = 0
+  if (await deps.blobs.head(original)) {
+    const { fault } = await download(deps.blobs, original, { path, row, signal })
+    if (!fault) return path
+    await deps.blobs.delete(original)
+  }
+  const { fault } = await fromSource(deps, row, path, signal)
+  if (fault) throw new PermanentFault(fault)
+  await deps.blobs.put(original, createReadStream(path), { signal })
+  return path
+}
+
+async function fromSource(deps: FetchDeps, row: JobRow, path: string, signal: AbortSignal) {
+  if (row.file_size > deps.maxFileBytes) {
+    throw new PermanentFault(
+      `The file has ${row.file_size} bytes; at most ${deps.maxFileBytes} are taken in.`,
+    )
+  }
+  const source = sourceOf(deps, row)
   try {
-    const blob = await source.open(ours ? original : row.s3_key)
-    if (blob.bytes > deps.maxFileBytes) {
-      blob.stream.destroy()
-      throw new PermanentFault(`The file has ${blob.bytes} bytes; at most ${deps.maxFileBytes} are taken in.`)
-    }
-    const measure = new Transform({
-      transform(chunk: Buffer, _, done) {
-        bytes += chunk.length
-        hash.update(chunk)
-        done(null, chunk)
-      },
-    })
-    await pipeline(blob.stream, measure, createWriteStream(path), { signal })
+    return await download(source, row.s3_key, { path, row, signal })
   } catch (error) {
     if (error instanceof BlobNotFoundError) {
       throw new PermanentFault(
@@ -76,16 +78,29 @@ export async function fetchSource(deps: FetchDeps, row: JobRow, signal: AbortSig
     }
     throw error
   }
-  if (bytes !== row.file_size) {
-    throw new PermanentFault(`The file has ${bytes} bytes; ${row.file_size} were announced.`)
+}
+
+/** Copies a blob to a local file, and says in what it is not the one that was announced. */
+async function download(
+  from: BlobSource,
+  key: string,
+  { path, row, signal }: { path: string; row: JobRow; signal: AbortSignal },
+): Promise<{ fault?: string }> {
+  const blob = await from.open(key)
+  if (blob.bytes !== row.file_size) {
+    blob.stream.destroy()
+    return { fault: `The file has ${blob.bytes} bytes; ${row.file_size} were announced.` }
   }
-  if (hash.digest('hex') !== row.content_hash) {
-    throw new PermanentFault(
-      'The file is not the one that was announced: its SHA-256 differs from content_hash.',
-    )
-  }
-  if (!ours) await deps.blobs.put(original, createReadStream(path), { signal })
-  return path
+  const hash = createHash('sha256')
+  const measure = new Transform({
+    transform(chunk: Buffer, _, done) {
+      hash.update(chunk)
+      done(null, chunk)
+    },
+  })
+  await pipeline(blob.stream, measure, createWriteStream(path), { signal })
+  if (hash.digest('hex') === row.content_hash) return {}
+  return { fault: 'The file is not the one that was announced: its SHA-256 differs from content_hash.' }
 }
 
 export async function dropLocal(deps: FetchDeps, row: JobRow): Promise<void> {
@@ -95,6 +110,6 @@ export async function dropLocal(deps: FetchDeps, row: JobRow): Promise<void> {
 function sourceOf(deps: FetchDeps, row: JobRow): BlobSource {
   if (row.source === 'upload') return deps.blobs
   const source = deps.sources[row.source as keyof Sources]
-  if (!source) throw new Error(`No store of ${row.source} is configured for this worker.`)
+  if (!source) throw new SourceNotConfiguredError(row.source)
   return source
 }

@@ -1,29 +1,26 @@
 import type { JobStage } from '@mnemosyne/contracts'
-import type { Clock, Logger, Sql } from '@mnemosyne/platform'
+import type { Logger, Sql } from '@mnemosyne/platform'
 import { ClaimLost } from '../errors.ts'
-import { noteProgress } from '../store/jobs.ts'
+import { giveSign } from '../store/jobs.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
 
-/** Share of the lease after which it is renewed. */
-const HEARTBEAT_SHARE = 4
+/** Signs of life within the time after which a silent worker is taken for dead. */
+export const SIGNS_A_LEASE = 4
 
 /**
- * A worker's hold on a job: renews the lease while it lives, notes stage and progress, and aborts `signal`
- * when the job was cancelled, deleted or taken over.
+ * A worker's hold on a job: gives signs of life, notes stage and progress, and aborts `signal` when the job was
+ * cancelled, deleted or taken over.
  */
 export class JobClaim {
   readonly row: JobRow
   readonly claim: string
   readonly #sql: Sql<IngestTables>
-  readonly #clock: Clock
-  readonly #leaseMs: number
   readonly #abort = new AbortController()
   readonly #heartbeat: NodeJS.Timeout
   #cancelled = false
 
   constructor(options: {
     sql: Sql<IngestTables>
-    clock: Clock
     row: JobRow
     claim: string
     leaseMs: number
@@ -32,15 +29,14 @@ export class JobClaim {
     this.row = options.row
     this.claim = options.claim
     this.#sql = options.sql
-    this.#clock = options.clock
-    this.#leaseMs = options.leaseMs
     this.#heartbeat = setInterval(() => {
-      this.note().catch((err: unknown) => {
+      this.#sign({}).catch((err: unknown) => {
         if (!(err instanceof ClaimLost))
-          options.log.warn({ err, job_id: this.row.job_id }, 'lease not renewed')
+          options.log.warn({ err, job_id: this.row.job_id }, 'no sign of life given')
       })
-    }, options.leaseMs / HEARTBEAT_SHARE)
+    }, options.leaseMs / SIGNS_A_LEASE)
     this.#heartbeat.unref()
+    if (this.row.cancel_requested) this.cancel()
   }
 
   get signal(): AbortSignal {
@@ -52,17 +48,17 @@ export class JobClaim {
     return this.#cancelled
   }
 
-  /** Renews the lease, with stage and progress (0 to 100). Throws ClaimLost when the job is not ours any more. */
-  async note(stage?: JobStage, progress = 0): Promise<void> {
+  /**
+   * Notes stage and progress (0 to 100). `kept`: something was made that a successor will not make again, so the
+   * job is not one that kills every process that takes it. Throws ClaimLost when the job is not ours any more.
+   */
+  async note(stage: JobStage, progress: number, { kept = false } = {}): Promise<void> {
+    await this.#sign({ stage, progress: Math.floor(progress), ...(kept && { interruptions: 0 }) })
+  }
+
+  async #sign(change: Parameters<typeof giveSign>[3]): Promise<void> {
     if (this.#abort.signal.aborted) throw new ClaimLost()
-    const lease = new Date(this.#clock().getTime() + this.#leaseMs).toISOString()
-    const row = await noteProgress(
-      this.#sql,
-      this.row.job_id,
-      this.claim,
-      lease,
-      stage && { stage, progress: Math.floor(progress) },
-    )
+    const row = await giveSign(this.#sql, this.row.job_id, this.claim, change)
     if (!row) this.stop()
     else if (row.cancel_requested) this.cancel()
     if (this.#abort.signal.aborted) throw new ClaimLost()

@@ -1,22 +1,18 @@
 import type { Job, JobStage } from '@mnemosyne/contracts'
-import {
-  type GraphStore,
-  ItemGoneError,
-  type ItemNode,
-  LibraryGoneError,
-  type LibraryNode,
-} from '@mnemosyne/graph'
+import { type GraphStore, LibraryGoneError, type LibraryNode } from '@mnemosyne/graph'
 import type { Embedder } from '@mnemosyne/models'
-import { type BlobStore, type Clock, type Sql, span } from '@mnemosyne/platform'
+import { type BlobStore, type Clock, type Logger, type Sql, span } from '@mnemosyne/platform'
 import { emitJobEvent } from '../accept.ts'
 import type { ChunkingConfig } from '../chunking/chunk.ts'
-import { ClaimLost, GoneFault } from '../errors.ts'
+import { ClaimLost } from '../errors.ts'
 import type { ProcessingResult, Processor } from '../processing/processor.ts'
-import { retireOlder, updateClaimed } from '../store/jobs.ts'
+import { isVersionNeeded, retireOlder, updateClaimed } from '../store/jobs.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
 import { dropVectors } from '../store/vectors.ts'
 import { type EmbedDeps, type EmbeddedChunk, embedChunks } from './embed-chunks.ts'
+import { embedWaiting } from './embed-waiting.ts'
 import { dropLocal, type FetchDeps, fetchSource, itemPrefix, jobPrefix, originalKey } from './fetch-source.ts'
+import { itemNode } from './item-node.ts'
 import type { JobClaim } from './job-claim.ts'
 import { loadProcessed, saveContent, saveProcessed } from './stage-results.ts'
 
@@ -28,6 +24,7 @@ export interface RunDeps extends EmbedDeps, FetchDeps {
   /** Asked at each job: the model may be missing, or come while the service runs. */
   embedder: () => Embedder | null
   clock: Clock
+  log: Logger
   wakeRelay: () => void
 }
 
@@ -37,7 +34,7 @@ const BEGINS = { fetching: 1, parsing: 5, chunking: 15, concepts: 20, embedding:
 /**
  * Takes a claimed job through its stages to its end. Any stage may run twice with the same outcome: blobs and
  * graph are written by uid, vectors are looked up before they are made, and the job's row changes only while
- * the claim holds. Throws DocumentError, PermanentFault, GoneFault or ClaimLost; anything else may pass.
+ * the claim holds. What it throws is judged by `settle`.
  */
 export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
   const { row } = claim
@@ -62,6 +59,8 @@ export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
     file_type: processed.fileType ?? row.file_type,
     warnings: JSON.stringify(processed.document.warnings),
   })
+  // A model that came meanwhile did not find this document among those that wait for it.
+  if (!embedder && deps.embedder()) await embedWaiting(deps)
 }
 
 /** A longer one is a sentence, not a title. */
@@ -84,51 +83,23 @@ async function newerIsStored({ graph }: RunDeps, row: JobRow): Promise<boolean> 
 
 async function libraryOf(graph: GraphStore, row: JobRow): Promise<LibraryNode> {
   const library = await graph.getLibrary({ libraries: [row.library_uid] }, row.library_uid)
-  if (!library) throw new GoneFault('library')
+  if (!library) throw new LibraryGoneError(row.library_uid)
   return library
 }
 
 /** Makes the item visible as `processing`; content that it has stays searchable. */
 async function putItem(deps: RunDeps, row: JobRow): Promise<void> {
-  const scope = { libraries: [row.library_uid] }
-  const known = await deps.graph.getItem(scope, row.item_uid)
-  const created_at = known?.created_at ?? row.created_at
-  await ifStillThere(() => deps.graph.putItem(itemNode(deps, row, 'processing', created_at)))
-}
-
-function itemNode(
-  { clock }: Pick<RunDeps, 'clock'>,
-  row: JobRow,
-  embedding_status: ItemNode['embedding_status'],
-  created_at: string,
-): ItemNode {
-  return {
-    uid: row.item_uid,
-    library_uid: row.library_uid,
-    collection_uid: row.collection_uid,
-    title: row.title,
-    item_type: 'document',
-    file_type: row.file_type,
-    file_size: row.file_size,
-    s3_key: originalKey(row),
-    content_hash: row.content_hash,
-    source: row.source,
-    source_ref: row.source_ref,
-    metadata: {},
-    embedding_status,
-    error: row.error,
-    created_at,
-    updated_at: clock().toISOString(),
-  }
+  const known = await deps.graph.getItem({ libraries: [row.library_uid] }, row.item_uid)
+  await deps.graph.putItem(itemNode(deps, row, 'processing', known))
 }
 
 /** What the stages before had made, or else the file fetched, parsed, cut and searched for concepts. */
 async function processFile(deps: RunDeps, claim: JobClaim, library: LibraryNode): Promise<ProcessingResult> {
   const { row, signal } = claim
-  const kept = await loadProcessed(deps.blobs, row)
+  const kept = await loadProcessed(deps.blobs, row, deps.log)
   if (kept) return kept
-  const path = await fetchSource(deps, row, signal)
   try {
+    const path = await fetchSource(deps, row, signal)
     const stages: Promise<void>[] = []
     const result = await deps.processor.process({
       path,
@@ -142,6 +113,7 @@ async function processFile(deps: RunDeps, claim: JobClaim, library: LibraryNode)
     })
     await Promise.all(stages)
     await saveProcessed(deps.blobs, row, result)
+    await claim.note('concepts', BEGINS.embedding, { kept: true })
     return result
   } finally {
     await dropLocal(deps, row)
@@ -165,7 +137,8 @@ async function embed(
       const now = performance.now()
       if (now - noted < 500) return
       noted = now
-      await claim.note('embedding', BEGINS.embedding + (done / all) * (BEGINS.storing - BEGINS.embedding))
+      const share = (done / all) * (BEGINS.storing - BEGINS.embedding)
+      await claim.note('embedding', BEGINS.embedding + share, { kept: true })
     },
   })
 }
@@ -180,85 +153,82 @@ async function store(
   const embedding_model = embedder?.model.name ?? null
   await saveContent(deps.blobs, row, processed, embedded, embedding_model)
   const { document } = processed
-  return ifStillThere(() =>
-    deps.graph.replaceItemContent({
-      item_uid: row.item_uid,
-      library_uid: row.library_uid,
-      version: row.version,
-      title: row.title,
-      content_hash: row.content_hash,
-      embedding_model,
-      file_type: processed.fileType ?? row.file_type,
-      file_size: row.file_size,
-      s3_key: originalKey(row),
-      metadata: {
-        title: document.title,
-        authors: document.authors,
-        date: document.date,
-        language: document.language,
-        page_count: document.page_count,
-      },
-      updated_at: deps.clock().toISOString(),
-      chunks: embedded.map(({ chunk, embedding, embedding_key }) => ({
-        ...chunk,
-        page: chunk.page ?? null,
-        embedding,
-        embedding_key,
-      })),
-      concepts: processed.concepts,
-    }),
-  )
-}
-
-async function ifStillThere<T>(write: () => Promise<T>): Promise<T> {
-  try {
-    return await write()
-  } catch (error) {
-    if (error instanceof LibraryGoneError) throw new GoneFault('library', { cause: error })
-    if (error instanceof ItemGoneError) throw new GoneFault('item', { cause: error })
-    throw error
-  }
+  return deps.graph.replaceItemContent({
+    item_uid: row.item_uid,
+    library_uid: row.library_uid,
+    version: row.version,
+    title: row.title,
+    content_hash: row.content_hash,
+    embedding_model,
+    file_type: processed.fileType ?? row.file_type,
+    file_size: row.file_size,
+    s3_key: originalKey(row),
+    metadata: {
+      title: document.title,
+      authors: document.authors,
+      date: document.date,
+      language: document.language,
+      page_count: document.page_count,
+    },
+    updated_at: deps.clock().toISOString(),
+    chunks: embedded.map(({ chunk, embedding, embedding_key }) => ({
+      ...chunk,
+      page: chunk.page ?? null,
+      embedding,
+      embedding_key,
+    })),
+    concepts: processed.concepts,
+  })
 }
 
 /** Ends the job as completed, with its event; then clears what only a job in hand needs. */
 async function complete(deps: RunDeps, claim: JobClaim, change: Partial<JobRow>): Promise<void> {
   const { row } = claim
-  const replaced = await deps.sql.transaction(async (tx) => {
+  const older = await deps.sql.transaction(async (tx) => {
     const done = await updateClaimed(tx, row.job_id, claim.claim, {
       ...change,
       ...ended(deps.clock, 'completed'),
-      progress: 100,
     })
     if (!done) throw new ClaimLost()
-    const older = await retireOlder(tx, done)
     await emitJobEvent(tx, 'ingest.job.completed.v1', done, deps.clock)
-    return older
+    return retireOlder(tx, done)
   })
   deps.wakeRelay()
-  await clearStageResults(deps, row)
-  for (const hash of replaced) await deps.blobs.deletePrefix(`${itemPrefix(row.item_uid)}${hash}/`)
+  await tidy(deps, [row, ...older], older)
 }
 
 /** Ends the job as completed without effect: a newer version of the document is there already. */
 async function supersede(deps: RunDeps, claim: JobClaim): Promise<void> {
   const { row } = claim
   await deps.sql.transaction(async (tx) => {
-    const change = { ...ended(deps.clock, 'superseded'), progress: 100, current: 0 }
+    const change = { ...ended(deps.clock, 'superseded'), current: 0 }
     const done = await updateClaimed(tx, row.job_id, claim.claim, change)
     if (!done) throw new ClaimLost()
     await emitJobEvent(tx, 'ingest.job.completed.v1', done, deps.clock)
   })
   deps.wakeRelay()
-  await clearStageResults(deps, row)
-  await deps.blobs.deletePrefix(`${itemPrefix(row.item_uid)}${row.content_hash}/`)
+  await tidy(deps, [row], [row])
+}
+
+/** After the end, and not part of it: what a fault leaves here goes with the next clean-up pass. */
+async function tidy(deps: RunDeps, jobs: JobRow[], versions: JobRow[]): Promise<void> {
+  try {
+    for (const job of jobs) await clearStageResults(deps, job)
+    for (const version of versions) {
+      if (await isVersionNeeded(deps.sql, version)) continue
+      await deps.blobs.deletePrefix(`${itemPrefix(version.item_uid)}${version.content_hash}/`)
+    }
+  } catch (err) {
+    deps.log.warn({ err, job_id: jobs[0]?.job_id }, 'what the job leaves behind could not be removed yet')
+  }
 }
 
 const ended = (clock: Clock, stage: JobStage) => ({
   status: 'completed' as Job['status'],
   stage,
   error: null,
+  progress: 100,
   claim: null,
-  lease_until: null,
   completed_at: clock().toISOString(),
 })
 
@@ -267,10 +237,4 @@ export async function clearStageResults(deps: Pick<RunDeps, 'blobs' | 'sql'>, ro
   await dropVectors(deps.sql, row.job_id)
   await deps.blobs.deletePrefix(jobPrefix(row.job_id))
   if (row.source === 'upload') await deps.blobs.delete(row.s3_key)
-}
-
-/** Shows on the item that its newest version could not be taken in. */
-export async function markItemFailed(deps: Pick<RunDeps, 'graph' | 'clock'>, row: JobRow): Promise<void> {
-  const known = await deps.graph.getItem({ libraries: [row.library_uid] }, row.item_uid)
-  if (known) await deps.graph.putItem(itemNode(deps, row, 'failed', known.created_at))
 }
