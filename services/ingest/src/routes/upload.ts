@@ -9,11 +9,12 @@ import {
   BlobTooLargeError,
   FieldError,
   type RequestContext,
+  SqlFullError,
   type StoredBlob,
 } from '@mnemosyne/platform'
 import type { Context, Hono } from 'hono'
 import type { z } from 'zod'
-import { type AcceptDeps, acceptSubmission } from '../accept.ts'
+import { type AcceptDeps, acceptSubmission, type Submission } from '../accept.ts'
 import { NoSpaceError, UploadError, UploadTooLargeError } from '../errors.ts'
 import { extensionOf } from '../worker/fetch-source.ts'
 import { resolveTarget } from './router.ts'
@@ -63,8 +64,7 @@ async function receive(c: Context, context: RequestContext, deps: UploadDeps) {
       throw error
     },
   )
-  // When this fails the job may be there all the same (a commit whose answer got lost): the file stays with it.
-  const outcome = await acceptSubmission(deps, {
+  const submission: Submission = {
     ...target,
     title: fields.title ?? titleOf(fileName),
     untitled: fields.title === undefined,
@@ -74,6 +74,11 @@ async function receive(c: Context, context: RequestContext, deps: UploadDeps) {
     content_hash: stored.sha256,
     file_type: fileType,
     file_size: stored.bytes,
+  }
+  const outcome = await acceptSubmission(deps, submission).catch(async (error: unknown) => {
+    // After other faults the job may be there all the same (a commit whose answer got lost): the file stays with it.
+    if (error instanceof SqlFullError) await deps.blobs.deletePrefix(folder)
+    throw error
   })
   if (!outcome.created) await deps.blobs.deletePrefix(folder)
   return outcome
