@@ -32,6 +32,7 @@ const plain = (text: string) =>
   text
     .normalize('NFKC')
     .replace(/[\u2010-\u2015\u00ad]/g, '-')
+    .replace(/[\u2018\u2019]/g, "'")
     .replace(/\s+/g, '')
 
 const HOW = 'set MNEMOSYNE_TEST_FILES to a folder with a manifest.tsv'
