@@ -24,6 +24,7 @@ const log = createLog({
   level: 'debug',
   destination: new Writable({ write: (chunk, _, done) => done(void lines.push(String(chunk))) }),
 })
+const callerLeaves = new AbortController()
 let app: (request: Request) => Promise<Response>
 let sign: Awaited<ReturnType<typeof createSigner>>
 
@@ -39,6 +40,13 @@ beforeAll(async () => {
     verify: await createVerifier('search', publicKeys(keys)),
     errorStatus: { TAKEN: 409 },
     maxBodyBytes: 2000,
+    routes: (app) => {
+      app.post('/upload', async (c) => {
+        callerLeaves.abort()
+        await c.req.text()
+        return c.json({})
+      })
+    },
     router: os.router({
       echo: os.echo.handler(({ input }) => {
         if (input.name === 'taken') throw new DomainError('TAKEN', 'That name is taken.')
@@ -115,6 +123,18 @@ describe('a service answers', () => {
     expect(response.headers.get('x-request-id')).toBe('r-42')
     expect(await response.text()).not.toContain('hunter2')
     expect(lines.find((line) => line.includes('hunter2'))).toContain('"request_id":"r-42"')
+  })
+
+  test('nobody, and logs no error, when the caller went away', async () => {
+    const body = new ReadableStream({
+      start: (controller) =>
+        callerLeaves.signal.addEventListener('abort', () => controller.error(new Error('cut'))),
+    })
+    const init = { method: 'POST', body, signal: callerLeaves.signal, duplex: 'half' }
+    expect((await app(new Request('http://s/upload', init as RequestInit))).status).toBe(499)
+    expect(
+      lines.filter((line) => line.includes('cut') || line.includes('unexpected error in a route')),
+    ).toEqual([])
   })
 
   test('401 to a missing, foreign or broken assertion', async () => {

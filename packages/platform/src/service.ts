@@ -216,6 +216,9 @@ function asOrpcError(error: unknown, { errorStatus = {}, log }: ServiceAppOption
   return new ORPCError('INTERNAL_SERVER_ERROR', { message: INTERNAL, cause: error })
 }
 
+/** Seen by nobody but the log and the metrics. */
+const CLIENT_CLOSED_REQUEST = 499
+
 const INTERNAL = 'Something went wrong here. The log has it under this request id.'
 
 function errorAnswer(error: Error, { errorStatus = {}, log }: ServiceAppOptions, c: Context): Response {
@@ -223,6 +226,10 @@ function errorAnswer(error: Error, { errorStatus = {}, log }: ServiceAppOptions,
   if (error instanceof FieldError) return c.json({ [error.field]: [error.message] }, 400)
   if (error instanceof DomainError && errorStatus[error.code] !== undefined) {
     return c.json({ detail: error.message }, errorStatus[error.code] as 400)
+  }
+  if (c.req.raw.signal.aborted) {
+    log.info({ reason: error.name }, 'the caller went away')
+    return new Response(null, { status: CLIENT_CLOSED_REQUEST })
   }
   log.error({ err: error }, 'unexpected error in a route')
   return c.json({ detail: INTERNAL }, 500)
