@@ -281,6 +281,18 @@ export interface ConceptChunks {
   chunk_uids: string[]
 }
 
+export interface ChunkTitle {
+  chunk_uid: string
+  /** The concept that the item's title is, where a chunk of the scope mentions it. */
+  title_concept_uid: string | null
+}
+
+/** A chunk that mentions some of the concepts asked for. */
+export interface LinkedChunk extends ChunkTitle {
+  /** In the order asked. */
+  concept_uids: string[]
+}
+
 export interface ChunkNeighbours {
   chunk_uid: string
   previous: string | null
@@ -462,6 +474,19 @@ export interface GraphStore extends AsyncDisposable {
     limitPerConcept: number,
     ask?: Ask,
   ): Promise<ConceptChunks[]>
+  /** Per chunk the concept that its item's title is: much cheaper than its mentions. */
+  titleConcepts(scope: Scope, chunk_uids: string[], ask?: Ask): Promise<ChunkTitle[]>
+  /**
+   * Chunks in the scope that mention any of the concepts: all of those `among` these uids, and of the others the
+   * first `others` by the heaviest concept that they mention, ties by uid. In no promised order. Of a concept that
+   * more than 200 chunks in the scope mention only 200 are looked at, always the same ones.
+   */
+  linkedChunks(
+    scope: Scope,
+    concepts: { concept_uid: string; weight: number }[],
+    options: { among: string[]; others: number },
+    ask?: Ask,
+  ): Promise<LinkedChunk[]>
   /** The chunk before and after, in the same item. */
   neighbours(scope: Scope, chunk_uids: string[], ask?: Ask): Promise<ChunkNeighbours[]>
   chunkDetails(scope: Scope, chunk_uids: string[], ask?: Ask): Promise<ChunkDetail[]>

@@ -98,8 +98,8 @@ interface FollowedConcept extends WeighedConcept {
 
 /**
  * Links from the seeds: to passages that share a concept which the query does not name, to passages of documents
- * whose title a seed mentions, and to the passage before and after. `isCandidate` tells which passages are
- * scored already; of the others only the most strongly linked are kept.
+ * whose title a seed mentions, and to the passage before and after. `candidates` are scored already; of the other
+ * passages only the most strongly linked are kept.
  *
  * What passages of one document share through its own title links none of them: it is true of them all.
  */
@@ -108,7 +108,7 @@ export async function followLinks(
   scope: Scope,
   named: NamedConcepts,
   seeds: Seed[],
-  isCandidate: (uid: string) => boolean,
+  candidates: string[],
   ask: Ask,
 ): Promise<Map<string, Link[]>> {
   const seedUids = seeds.map(({ uid }) => uid)
@@ -117,16 +117,23 @@ export async function followLinks(
     graph.neighbours(scope, seedUids, ask),
   ])
   const followed = conceptsOfSeeds(mentions, seeds, named.scopeSize)
-  const reached = await chunksByConcept(graph, scope, [...followed.keys()], ask)
-  const linked = strongestReached(reached, followed, isCandidate)
-  const mayBeTitled = linked.filter((uid) =>
-    reached.get(uid)!.some((concept) => followed.get(concept)!.isTitle),
-  )
-  const titles = await titleConcepts(graph, scope, mayBeTitled, ask)
+  const reached =
+    followed.size === 0
+      ? []
+      : await graph.linkedChunks(
+          scope,
+          [...followed].map(([concept_uid, { urgency }]) => ({ concept_uid, weight: urgency })),
+          { among: candidates, others: LINKED_MAX },
+          ask,
+        )
+  const titles = new Map(reached.map(({ chunk_uid, title_concept_uid }) => [chunk_uid, title_concept_uid]))
   for (const seed of mentions) titles.set(seed.chunk_uid, seed.title_concept?.concept_uid ?? null)
 
   const links = new Map(
-    linked.map((uid) => [uid, linksTo(uid, reached.get(uid)!, { followed, named, titles })] as const),
+    reached.map(
+      ({ chunk_uid, concept_uids }) =>
+        [chunk_uid, linksTo(chunk_uid, concept_uids, { followed, named, titles })] as const,
+    ),
   )
   for (const { chunk_uid, previous, next } of neighbours) {
     for (const uid of [previous, next]) if (uid !== null) append(links, uid, adjacentLink(chunk_uid))
@@ -151,21 +158,6 @@ function conceptsOfSeeds(
     }
   }
   return new Map([...found].sort(([, a], [, b]) => b.urgency - a.urgency).slice(0, FOLLOWED_MAX))
-}
-
-/** All candidates among the passages reached, and of the others the most strongly linked. */
-function strongestReached(
-  reached: Map<string, string[]>,
-  followed: Map<string, FollowedConcept>,
-  isCandidate: (uid: string) => boolean,
-): string[] {
-  const candidates: string[] = []
-  const others = new Map<string, number>()
-  for (const [uid, concepts] of reached) {
-    if (isCandidate(uid)) candidates.push(uid)
-    else others.set(uid, Math.max(...concepts.map((concept) => followed.get(concept)!.urgency)))
-  }
-  return [...candidates, ...rankByScore(others).slice(0, LINKED_MAX)]
 }
 
 /** The link from each seed that shares one of `concepts` with the passage. */
@@ -241,10 +233,8 @@ async function titleConcepts(
   ask: Ask,
 ): Promise<Map<string, string | null>> {
   if (uids.length === 0) return new Map()
-  const mentions = await graph.mentions(scope, uids, ask)
-  return new Map(
-    mentions.map(({ chunk_uid, title_concept }) => [chunk_uid, title_concept?.concept_uid ?? null]),
-  )
+  const titles = await graph.titleConcepts(scope, uids, ask)
+  return new Map(titles.map(({ chunk_uid, title_concept_uid }) => [chunk_uid, title_concept_uid]))
 }
 
 function append<V>(map: Map<string, V[]>, key: string, value: V): void {

@@ -223,7 +223,7 @@ async function rank(
     const scores = fusedScores(shares)
     const seeds = chooseSeeds(rankByScore(scores), scores)
     const followed = await parts.attempt('graph', (signal) =>
-      followLinks(graph, scope, named, seeds, (uid) => first.has(uid), { signal }),
+      followLinks(graph, scope, named, seeds, [...first], { signal }),
     )
     if (followed) {
       const reached = [...followed.keys()].filter((uid) => !first.has(uid))

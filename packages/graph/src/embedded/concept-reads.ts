@@ -1,16 +1,18 @@
 import { words } from '../analysis/words.ts'
 import type {
   ChunkMentions,
+  ChunkTitle,
   ConceptChunks,
   ConceptInScope,
   ConceptKind,
   ConceptListing,
   ConceptNeighbourhood,
   ConceptsNamed,
+  LinkedChunk,
   Page,
   Scope,
 } from '../port.ts'
-import { chunksInScope } from './chunk-reads.ts'
+import { chunksInScope, uidsOf } from './chunk-reads.ts'
 import type { Database } from './database.ts'
 import { ITEM_IN_SCOPE, type ResolvedScope, resolveScope } from './scope.ts'
 
@@ -177,6 +179,104 @@ function chunksOf(
     scope.collection,
     limit,
   )
+}
+
+export function titleConcepts(db: Database, scope: Scope, uids: string[]): ChunkTitle[] {
+  const resolved = resolveScope(db, scope)
+  const ids = chunksInScope(db, resolved, uids).map(({ id }) => id)
+  return titledChunks(db, resolved, ids).map(({ uid, title_concept_uid }) => ({
+    chunk_uid: uid,
+    title_concept_uid,
+  }))
+}
+
+export function linkedChunks(
+  db: Database,
+  scope: Scope,
+  concepts: { concept_uid: string; weight: number }[],
+  { among, others }: { among: string[]; others: number },
+): LinkedChunk[] {
+  const resolved = resolveScope(db, scope)
+  const reached = new Map<number, { weight: number; concept_uids: string[] }>()
+  for (const { concept_uid, weight } of concepts) {
+    for (const chunk of chunkIdsOf(db, resolved, concept_uid)) {
+      const known = reached.get(chunk)
+      known?.concept_uids.push(concept_uid)
+      if (!known) reached.set(chunk, { weight, concept_uids: [concept_uid] })
+      else if (weight > known.weight) known.weight = weight
+    }
+  }
+  const asked = new Set(chunksInScope(db, resolved, among).map(({ id }) => id))
+  const [inside, outside] = [[] as number[], [] as number[]]
+  for (const chunk of reached.keys()) (asked.has(chunk) ? inside : outside).push(chunk)
+  const weightOf = (chunk: number) => reached.get(chunk)!.weight
+  const linked = [...inside, ...heaviest(db, outside, weightOf, others)]
+  return titledChunks(db, resolved, linked).map(({ id, uid, title_concept_uid }) => ({
+    chunk_uid: uid,
+    concept_uids: reached.get(id)!.concept_uids,
+    title_concept_uid,
+  }))
+}
+
+/** The first `count` by falling weight, ties by uid. */
+function heaviest(
+  db: Database,
+  chunks: number[],
+  weightOf: (chunk: number) => number,
+  count: number,
+): number[] {
+  if (chunks.length <= count) return chunks
+  const weights = Float64Array.from(chunks, weightOf).sort()
+  const last = weights.at(-Math.max(count, 1))!
+  const heavy = chunks.filter((chunk) => weightOf(chunk) >= last)
+  const uids = uidsOf(db, heavy)
+  return heavy
+    .sort((a, b) => weightOf(b) - weightOf(a) || (uids.get(a)! < uids.get(b)! ? -1 : 1))
+    .slice(0, count)
+}
+
+/** Chunks by row id, with the concept that their item's title is where the scope holds it. */
+function titledChunks(
+  db: Database,
+  scope: ResolvedScope,
+  ids: number[],
+): { id: number; uid: string; title_concept_uid: string | null }[] {
+  const counter = new Counter(db, scope)
+  return db
+    .all<{ id: number; uid: string; concept: number | null; concept_uid: string | null }>(
+      `SELECT chunks.id, chunks.uid, concepts.id AS concept, concepts.uid AS concept_uid
+       FROM json_each(?) AS asked CROSS JOIN chunks ON chunks.id = asked.value
+       CROSS JOIN items ON items.id = chunks.item_id LEFT JOIN concepts ON concepts.key = items.title_key
+       ORDER BY asked.key`,
+      JSON.stringify(ids),
+    )
+    .map(({ id, uid, concept, concept_uid }) => ({
+      id,
+      uid,
+      title_concept_uid: concept !== null && counter.of(concept) > 0 ? concept_uid : null,
+    }))
+}
+
+/** Row ids of chunks that mention the concept, as one text: a row each costs four times as much. */
+function chunkIdsOf(db: Database, scope: ResolvedScope, conceptUid: string): number[] {
+  const found = db.get<{ ids: string }>(
+    scope.collection === null
+      ? `SELECT json_group_array(chunk_id) AS ids FROM (
+           SELECT chunk_id FROM mentioned WHERE concept_id = (SELECT id FROM concepts WHERE uid = ?1)
+             AND library_id IN (SELECT value FROM json_each(?2)) AND ?3 IS NULL
+           ORDER BY library_id, chunk_id LIMIT ?4)`
+      : `SELECT json_group_array(chunk_id) AS ids FROM (
+           SELECT chunk_id FROM mentioned JOIN chunks ON chunks.id = mentioned.chunk_id
+             JOIN items ON items.id = chunks.item_id
+           WHERE concept_id = (SELECT id FROM concepts WHERE uid = ?1)
+             AND mentioned.library_id IN (SELECT value FROM json_each(?2)) AND items.collection_id = ?3
+           ORDER BY chunk_id LIMIT ?4)`,
+    conceptUid,
+    scope.libraryList,
+    scope.collection,
+    CHUNKS_PER_CONCEPT,
+  )!
+  return JSON.parse(found.ids) as number[]
 }
 
 export function itemConcepts(db: Database, scope: Scope, itemUid: string): ConceptListing[] {

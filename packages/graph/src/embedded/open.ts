@@ -137,6 +137,13 @@ class EmbeddedGraph implements GraphStore {
   mentions = (scope: Scope, uids: string[], ask?: Ask) => this.#read('mentions', [scope, uids], ask)
   chunksMentioning = (scope: Scope, uids: string[], limit: number, ask?: Ask) =>
     this.#read('chunksMentioning', [scope, uids, limit], ask)
+  titleConcepts = (scope: Scope, uids: string[], ask?: Ask) => this.#read('titleConcepts', [scope, uids], ask)
+  linkedChunks = (
+    scope: Scope,
+    concepts: { concept_uid: string; weight: number }[],
+    options: { among: string[]; others: number },
+    ask?: Ask,
+  ) => this.#read('linkedChunks', [scope, concepts, options], ask)
   neighbours = (scope: Scope, uids: string[], ask?: Ask) => this.#read('neighbours', [scope, uids], ask)
   chunkDetails = (scope: Scope, uids: string[], ask?: Ask) => this.#read('chunkDetails', [scope, uids], ask)
   concepts = (scope: Scope, options: { q?: string }, page: Page, ask?: Ask) =>

@@ -7,7 +7,9 @@ import {
   concepts,
   conceptsNamed,
   itemConcepts,
+  linkedChunks,
   mentions,
+  titleConcepts,
 } from './concept-reads.ts'
 import { Database } from './database.ts'
 import {
@@ -45,6 +47,8 @@ function readerQuestions(db: Database) {
     conceptsNamed: on(conceptsNamed),
     mentions: on(mentions),
     chunksMentioning: on(chunksMentioning),
+    titleConcepts: on(titleConcepts),
+    linkedChunks: on(linkedChunks),
     neighbours: on(neighbours),
     chunkDetails: on(chunkDetails),
     concepts: on(concepts),

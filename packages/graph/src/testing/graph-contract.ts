@@ -551,6 +551,59 @@ export function graphContract(name: string, open: () => Promise<OpenGraph>): voi
         expect(await graph.conceptNeighbourhood(only('a'), oslo, 1)).toBeNull()
       })
 
+      it('knows what chunks are called, and what the scope does not mention is no title', async () => {
+        const titled = { title: 'The Rome (city)', concepts: [concept('Rome', 'title')] }
+        await store(graph, content('i', 'a', [chunk('a1', 'x'), chunk('a2', 'y')], titled))
+        await store(graph, content('j', 'b', [chunk('b1', 'Rome')], { title: 'Oslo' }))
+        const rome = (await graph.conceptsNamed(ALL, ['rome'])).concepts[0]!.concept_uid
+        const titles = async (scope: Scope, uids: string[]) =>
+          (await graph.titleConcepts(scope, uids)).map((one) => [one.chunk_uid, one.title_concept_uid])
+        expect(await titles(ALL, ['b1', 'a2', 'unknown', 'a1', 'a2'])).toEqual([
+          ['b1', null],
+          ['a2', rome],
+          ['a1', rome],
+        ])
+        expect(await titles(only('b'), ['a1', 'b1'])).toEqual([['b1', null]])
+        expect(await titles(only(), ['a1', 'b1'])).toEqual([])
+      })
+
+      it('follows concepts to the chunks of the scope that mention them, the heaviest first', async () => {
+        const concepts = [concept('Rome', 'title'), concept('Oslo'), concept('Bonn')]
+        const texts = { a1: 'Rome', a2: 'Oslo', a3: 'Oslo, Bonn', a4: 'Bonn', a5: 'Paris' }
+        const chunks = Object.entries(texts).map(([uid, text]) => chunk(uid, text))
+        await store(graph, content('i', 'a', chunks, { concepts }))
+        await store(graph, content('j', 'b', [chunk('b1', 'Oslo')], { title: 'Rome' }))
+        const found = (await graph.conceptsNamed(ALL, ['rome', 'oslo', 'bonn'])).concepts
+        const weights = { rome: 1, oslo: 3, bonn: 2 } as Record<string, number>
+        const asked = found.map(({ concept_uid, key }) => ({ concept_uid, weight: weights[key]! }))
+        const keyOf = new Map(found.map(({ concept_uid, key }) => [concept_uid, key]))
+        const linked = async (scope: Scope, among: string[], others: number) => {
+          const options = { among, others }
+          const answer = await graph.linkedChunks(
+            scope,
+            [...asked, { concept_uid: 'unknown', weight: 9 }],
+            options,
+          )
+          return Object.fromEntries(
+            answer.map((one) => [one.chunk_uid, one.concept_uids.map((uid) => keyOf.get(uid)).sort()]),
+          )
+        }
+        expect(await linked(ALL, [], 10)).toEqual({
+          a1: ['rome'],
+          a2: ['oslo'],
+          a3: ['bonn', 'oslo'],
+          a4: ['bonn'],
+          b1: ['oslo', 'rome'],
+        })
+        expect(Object.keys(await linked(ALL, ['a1', 'a5'], 2)).sort()).toEqual(['a1', 'a2', 'a3'])
+        expect(Object.keys(await linked(ALL, ['a4'], 0))).toEqual(['a4'])
+        expect(await linked(only('b'), ['a1', 'a2'], 10)).toEqual({ b1: ['oslo', 'rome'] })
+        expect(await linked(only(), ['a1'], 10)).toEqual({})
+        expect(await graph.linkedChunks(ALL, [], { among: ['a1'], others: 10 })).toEqual([])
+        const [b1] = await graph.linkedChunks(only('b'), asked, { among: [], others: 1 })
+        expect(keyOf.get(b1!.title_concept_uid!)).toBe('rome')
+      })
+
       it('counts within a collection', async () => {
         await graph.putLibrary(libraryNode('a'))
         await graph.putCollection(collectionNode('k', 'a'))
@@ -562,6 +615,15 @@ export function graphContract(name: string, open: () => Promise<OpenGraph>): voi
         expect(await named(scope, 'Rome, Oslo')).toEqual([['rome', 1]])
         expect((await graph.concepts(scope, {}, PAGE)).total).toBe(1)
         expect((await graph.conceptsNamed(scope, [])).scope_size).toBe(1)
+        const asked = (await graph.conceptsNamed(ALL, ['rome', 'oslo'])).concepts
+        const linked = await graph.linkedChunks(
+          scope,
+          asked.map(({ concept_uid }) => ({ concept_uid, weight: 1 })),
+          { among: ['a2'], others: 10 },
+        )
+        expect(linked.map(({ chunk_uid, concept_uids }) => [chunk_uid, concept_uids.length])).toEqual([
+          ['a1', 1],
+        ])
       })
 
       it('stops counting above 200', async () => {
