@@ -156,8 +156,8 @@ describe('a file that cannot be read', () => {
     expect(up.status, up.text).toBe(202)
     const job = await system.ended(up.body.job_id)
     expectFailed(job, says)
-    const { body: item } = await system.call('GET', `/library/api/items/${job.item_uid}/`)
-    expect(item).toMatchObject({ embedding_status: 'failed', chunk_count: 0 })
+    const item = async () => (await system.call('GET', `/library/api/items/${job.item_uid}/`)).body
+    await expect.poll(item).toMatchObject({ embedding_status: 'failed', chunk_count: 0 })
   })
 
   test('the PDF from which those are made can', async () => {
