@@ -9,9 +9,12 @@ import {
   freshPostgresUrl,
   startRabbitMq,
 } from '@mnemosyne/platform/testing'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { DaedalusStore, RunningSystem, temporaryFolder } from './harness.ts'
 import { graphOf, inventedDocument, rowsOf } from './stores.ts'
+
+// Whole processes on a machine that other tests keep busy.
+vi.setConfig({ testTimeout: 150_000 })
 
 type StartOptions = NonNullable<Parameters<typeof RunningSystem.start>[1]>
 

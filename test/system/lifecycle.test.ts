@@ -5,9 +5,12 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Item, Job, Library, SearchAnswer } from '@mnemosyne/contracts'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { MAIN, RunningSystem, temporaryFolder } from './harness.ts'
 import { graphOf, inventedDocument, rowsOf } from './stores.ts'
+
+// Whole processes on a machine that other tests keep busy.
+vi.setConfig({ testTimeout: 150_000 })
 
 const SAMPLES = fileURLToPath(new URL('../../samples/', import.meta.url))
 const QUERIES = JSON.parse(readFileSync(join(SAMPLES, 'queries.json'), 'utf8')) as {
