@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { goneVariables, type Listener, listen, printConfig } from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { EXIT, Output } from '../output.ts'
@@ -51,6 +52,7 @@ async function up(settings: Settings, env: NodeJS.ProcessEnv, options: UpOptions
   const closing = new AsyncDisposableStack()
   try {
     const system = await open(settings, env, output, stop.signal)
+    closing.defer(noteFatal(system.log))
     closing.defer(() => system.close())
     const listener = await listen(system.fetch, {
       host: settings.MNEMOSYNE_HOST,
@@ -78,6 +80,20 @@ async function up(settings: Settings, env: NodeJS.ProcessEnv, options: UpOptions
     stop.release()
   }
   output.say('Stopped.')
+}
+
+/**
+ * Leaves in the log what nobody caught (a rejection comes as an exception, too), and ends the process as Node would:
+ * what state it is in nobody knows, and the next start takes up what was in hand. Returns how to undo that.
+ */
+function noteFatal(log: System['log']): () => void {
+  const fatal = (error: unknown) => {
+    log.fatal({ err: error }, 'an error that nobody caught ends the process')
+    process.stderr.write(`Mnemosyne ends after an error that nobody caught: ${inspect(error)}\n`)
+    process.exit(EXIT.failed)
+  }
+  process.on('uncaughtException', fatal)
+  return () => process.off('uncaughtException', fatal)
 }
 
 /**
