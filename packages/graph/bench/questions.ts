@@ -47,6 +47,9 @@ try {
   const first = performance.now()
   await graph.vectorCandidates({ libraries: 'all' }, randomVector(), 50)
   const cold = performance.now() - first
+  const firstText = performance.now()
+  await graph.fullTextCandidates({ libraries: 'all' }, queryTerms(word()), 30)
+  const coldText = performance.now() - firstText
   await ask(graph)
   const after = process.memoryUsage().rss
   await graph.close()
@@ -58,7 +61,7 @@ try {
     [
       `stored ${filling.rate.toFixed(0)} chunks/s, ${filling.concepts} concepts, ${filling.mentions} mentions`,
       `file ${mb((await stat(file)).size)}`,
-      `open ${opened.toFixed(0)} ms, first vector question ${cold.toFixed(0)} ms`,
+      `open ${opened.toFixed(0)} ms, first vector question ${cold.toFixed(0)} ms, first text question ${coldText.toFixed(0)} ms`,
       `memory ${mb(idle)} with an empty store, ${mb(before)} opened, ${mb(after)} after the questions`,
     ].join('\n'),
   )
@@ -133,6 +136,14 @@ async function ask(graph: GraphStore): Promise<void> {
       50,
     ),
   )
+  await measure('linkedChunks, 60 concepts, 80 among, 100 others', (i) =>
+    graph.linkedChunks(
+      large,
+      concepts.slice(i, i + 60).map(({ concept_uid }, n) => ({ concept_uid, weight: 1 / (n + 1) })),
+      { among: chunkUids(80), others: 100 },
+    ),
+  )
+  await measure('titleConcepts of 56', () => graph.titleConcepts(large, chunkUids(56)))
   await measure('scoreChunks, 50', (i) =>
     graph.scoreChunks(large, chunkUids(50), { vector: randomVector(), terms: queries[i]!.terms }),
   )

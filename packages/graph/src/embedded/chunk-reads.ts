@@ -94,6 +94,15 @@ export function asked(uids: string[]): string {
   return JSON.stringify([...new Set(uids)])
 }
 
+/** Row ids of all that exist, in whatever scope. */
+export function idsOf(db: Database, uids: string[]): Set<number> {
+  const rows = db.all<{ id: number }>(
+    'SELECT chunks.id FROM json_each(?) AS asked CROSS JOIN chunks ON chunks.uid = asked.value',
+    JSON.stringify(uids),
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
 /** Uids by row id. */
 export function uidsOf(db: Database, ids: number[]): Map<number, string> {
   const rows = db.all<{ id: number; uid: string }>(

@@ -12,7 +12,7 @@ import type {
   Page,
   Scope,
 } from '../port.ts'
-import { chunksInScope, uidsOf } from './chunk-reads.ts'
+import { chunksInScope, idsOf, uidsOf } from './chunk-reads.ts'
 import type { Database } from './database.ts'
 import { ITEM_IN_SCOPE, type ResolvedScope, resolveScope } from './scope.ts'
 
@@ -206,7 +206,7 @@ export function linkedChunks(
       else if (weight > known.weight) known.weight = weight
     }
   }
-  const asked = new Set(chunksInScope(db, resolved, among).map(({ id }) => id))
+  const asked = idsOf(db, among)
   const [inside, outside] = [[] as number[], [] as number[]]
   for (const chunk of reached.keys()) (asked.has(chunk) ? inside : outside).push(chunk)
   const weightOf = (chunk: number) => reached.get(chunk)!.weight
