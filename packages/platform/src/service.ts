@@ -240,7 +240,8 @@ function fieldFaults(error: ValidationError): Record<string, string[]> {
   for (const { path, message } of error.issues) {
     const field =
       path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.') || 'non_field_errors'
-    faults[field] = [...(faults[field] ?? []), message]
+    const words = message.endsWith('received undefined') ? 'Is required.' : message
+    faults[field] = [...(faults[field] ?? []), words]
   }
   return faults
 }

@@ -12,6 +12,8 @@ import type { ProcessingStage } from './processor.ts'
 
 /** The program of a child process: takes tasks from its parent one at a time until the channel closes. */
 async function main(settings: ChildSettings): Promise<void> {
+  // Ctrl-C goes to every process of the terminal; the parent ends its children itself, when their work is handed back.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
   // The parent is gone, perhaps killed: there is nobody to stop a runaway parser, and nobody to hear a result.
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
   const countTokens = await openCounter(settings.tokenizerDir)
