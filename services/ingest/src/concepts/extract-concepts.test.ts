@@ -48,6 +48,47 @@ describe('concepts', () => {
     expect(keys).not.toContain('simulated annealing')
   })
 
+  it('are not phrases that come only inside a longer concept', () => {
+    const text = 'The pump controller stops. The oil pump controller starts. An oil pump controller waits.'
+    const keys = extract(text).map(({ key }) => key)
+    expect(keys).toContain('oil pump controller')
+    expect(keys).not.toContain('oil pump')
+    expect(keys).toContain('pump controller')
+  })
+
+  it('are not the words of headings and table cells, but names and part numbers in them are', () => {
+    const keys = extract('See below.', 'technical', {
+      blocks: [
+        { type: 'heading', level: 2, text: 'Maintenance and Repair' },
+        {
+          type: 'table',
+          header: [['Part', 'Unit Price', 'Interval']],
+          rows: [
+            ['Pump', 'Ketter Works', 'Seconds'],
+            ['BR40-212', 'Free', 'Gasket'],
+          ],
+        },
+        { type: 'heading', level: 2, text: 'How to call Ketter Works' },
+      ],
+    }).map(({ key }) => key)
+    expect(keys.toSorted()).toEqual(['br40 212', 'ketter works'])
+  })
+
+  it('are not ordinary words in capitals', () => {
+    const keys = extract('Wait for RUN here. It may run on NASA wheels. When in RUN, stop.').map(
+      ({ key }) => key,
+    )
+    expect(keys).toContain('nasa')
+    expect(keys).not.toContain('run')
+  })
+
+  it('are titles of manuals as a whole, and no sentence that begins with "I" after a word', () => {
+    const keys = extract(
+      'See the Operation and Service Manual of it. Whenever I go, I go. World War I was long.',
+    ).map(({ key }) => key)
+    expect(keys.toSorted()).toEqual(['operation and service manual', 'world war i'])
+  })
+
   it.each<[LibraryType, string, Block[], { key: string; concept_type: string }]>([
     ['technical', 'It fails with ECONNREFUSED now.', [], { key: 'econnrefused', concept_type: 'error' }],
     [
@@ -59,6 +100,7 @@ describe('concepts', () => {
     ['journal', '2024-03-01', [], { key: '2024 03 01', concept_type: 'date' }],
     ['finance', 'Revenue in Q3 2024 rose.', [], { key: 'q3 2024', concept_type: 'period' }],
     ['film', 'MARA\nI saw the heron.', [], { key: 'mara', concept_type: 'character' }],
+    ['film', 'MAN\nI saw a man.', [], { key: 'man', concept_type: 'character' }],
   ])('have a type where a %s document shows it', (type, text, blocks, expected) => {
     expect(extract(text, type, { blocks })).toContainEqual(expect.objectContaining(expected))
   })
@@ -73,5 +115,12 @@ describe('concepts', () => {
     expect(concepts.length).toBeLessThanOrEqual(400)
     expect(concepts.filter(({ kind }) => kind === 'phrase').length).toBeGreaterThanOrEqual(100)
     expect(performance.now() - started).toBeLessThan(3000)
+    const rows = Array.from({ length: 500_000 }, (_, index) => [
+      `Heron Works ${index}`,
+      `Mill Works ${index}`,
+    ])
+    const tabled = performance.now()
+    expect(extract('', 'finance', { blocks: [{ type: 'table', rows }] }).length).toBeLessThanOrEqual(400)
+    expect(performance.now() - tabled).toBeLessThan(3000)
   })
 })

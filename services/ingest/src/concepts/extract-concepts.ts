@@ -1,18 +1,24 @@
 import { conceptKey, titleConceptKey } from '@mnemosyne/graph/analysis'
 import type { LibraryType } from '../chunking/chunk.ts'
 import { isDate, isSpeaker } from '../chunking/strategies.ts'
-import { renderDocument, type StructuredDocument } from '../document/document.ts'
+import { type Block, renderDocument, type StructuredDocument } from '../document/document.ts'
 import type { ConceptKind, ExtractedConcept } from './concept.ts'
 import { CALENDAR_WORDS, FUNCTION_WORDS, NAME_CONNECTORS, NEVER_IN_NAMES } from './function-words.ts'
 
 const SAMPLE_CHARACTERS = 100_000
 const MAX_CONCEPTS = 400
 const MAX_WORDS = 6
+const MAX_PHRASE = 3
+/** Longer table cells are running text. */
+const LONG_CELL = 60
 const TOKEN = /[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*|[.!?;:,()[\]"“”\n]/gu
 
 /** "Figure 3" names something in this document only. */
 const REFERENCE =
-  /^(?:figures?|fig|tables?|sections?|chapters?|pages?|steps?|lines?|equations?|eq|appendix|listing) \S{1,4}$/
+  /^(?:figures?|fig|tables?|parts?|sections?|chapters?|pages?|steps?|lines?|equations?|eq|appendix|listing) \S{1,4}$/
+
+/** Last words of titles that have an "and" in them. */
+const JOINED_TITLE = /^(?:Manual|Guide|Handbook)$/
 
 const AUTHOR_TYPES: Record<LibraryType, string> = {
   fiction: 'author',
@@ -29,7 +35,7 @@ const AUTHOR_TYPES: Record<LibraryType, string> = {
 /** Patterns of a library type whose matches are concepts of a known type. */
 const PATTERNS: Partial<Record<LibraryType, [RegExp, string][]>> = {
   technical: [
-    [/\b(?:[A-Z]{2,}-?\d{2,}|E[A-Z]{4,}|ERR_[A-Z_]{3,}|0x[0-9A-Fa-f]{4,8})\b/g, 'error'],
+    [/(?<![\w-])(?:[A-Z]{2,}-?\d{2,}|E[A-Z]{4,}|ERR_[A-Z_]{3,}|0x[0-9A-Fa-f]{4,8})(?![\w-])/g, 'error'],
     [/(?<=^[$#] )[a-z][\w.-]+(?: [a-z][\w-]+)?/gm, 'command'],
   ],
   journal: [[/\b\d{4}-\d{2}-\d{2}\b/g, 'date']],
@@ -38,8 +44,9 @@ const PATTERNS: Partial<Record<LibraryType, [RegExp, string][]>> = {
 
 /**
  * The terms of a document that may become concepts, most telling first: its title, names by capital letters and
- * phrases of two or three words that come twice or more (recipe: RAKE-like runs between function words). Looks at
- * the first 100,000 characters; at most 400.
+ * phrases of two or three words that come twice or more (RAKE-like runs between function words, less those that
+ * come only inside a longer concept, after the C-value of Frantzi et al. 2000). Looks at the first 100,000
+ * characters; at most 400.
  */
 export function extractConcepts(
   document: Pick<StructuredDocument, 'blocks' | 'title' | 'authors'>,
@@ -48,13 +55,14 @@ export function extractConcepts(
   const found = new Collection()
   addTitle(found, document)
   for (const author of document.authors) found.add(author, 'named', AUTHOR_TYPES[libraryType])
-  const prose = sample(document, false)
-  addPatterns(found, sample(document, true), libraryType)
-  if (libraryType === 'journal' || libraryType === 'film') addLines(found, prose, libraryType)
-  const tokens = [...prose.matchAll(TOKEN)].map(([token]) => token)
-  const cases = countCases(tokens)
-  addNames(found, tokens, cases)
-  addPhrases(found, tokens)
+  const withCode = sample(document.blocks, true)
+  addPatterns(found, renderSample(withCode), libraryType)
+  const blocks = sample(document.blocks, false)
+  if (libraryType === 'journal' || libraryType === 'film') addLines(found, renderSample(blocks), libraryType)
+  const passages = toPassages(blocks)
+  const cases = countCases(passages)
+  for (const passage of passages) addNames(found, passage, cases)
+  for (const { tokens } of passages) addPhrases(found, tokens)
   return found.best(cases)
 }
 
@@ -80,16 +88,42 @@ class Collection {
   }
 
   best(cases: Cases): ExtractedConcept[] {
-    const concepts: ExtractedConcept[] = []
+    let concepts: ExtractedConcept[] = []
     for (const [key, { kind, type, names, frequency }] of this.#byKey) {
       if (!isTelling(key, kind, type, frequency, cases)) continue
+      if (kind === 'named' && type === 'topic' && isShouted([...names.keys()], cases)) continue
       const name = [...names].reduce((most, each) => (each[1] > most[1] ? each : most))[0]
       concepts.push({ key, name, kind, concept_type: type, frequency })
     }
     const order: ConceptKind[] = ['title', 'named', 'phrase']
+    const nested = nestedPhrases(concepts)
+    concepts = concepts.filter(({ key }) => !nested.has(key))
     concepts.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || b.frequency - a.frequency)
     return share(concepts)
   }
+}
+
+/** An ordinary word in capitals: it is written small elsewhere. */
+function isShouted(names: string[], cases: Cases): boolean {
+  return names.every((name) => /^\p{Lu}{2,}$/u.test(name) && (cases.get(name.toLowerCase())?.lower ?? 0) > 0)
+}
+
+/** Phrases that never come but inside a longer concept. */
+function nestedPhrases(concepts: ExtractedConcept[]): Set<string> {
+  const phrases = new Map(
+    concepts.flatMap(({ key, kind, frequency }) => (kind === 'phrase' ? [[key, frequency]] : [])),
+  )
+  const nested = new Set<string>()
+  for (const { key, frequency } of concepts) {
+    const words = key.split(' ')
+    for (let size = 2; size < Math.min(words.length, MAX_PHRASE + 1); size += 1) {
+      for (let from = 0; from + size <= words.length; from += 1) {
+        const part = words.slice(from, from + size).join(' ')
+        if ((phrases.get(part) ?? Number.POSITIVE_INFINITY) <= frequency) nested.add(part)
+      }
+    }
+  }
+  return nested
 }
 
 /** Names first, but leave a quarter to phrases where there are enough. */
@@ -119,22 +153,61 @@ function addTitle(found: Collection, { title }: Pick<StructuredDocument, 'title'
   found.add(name, 'title', 'topic', titleConceptKey(title))
 }
 
-function sample({ blocks }: Pick<StructuredDocument, 'blocks'>, withCode: boolean): string {
-  const parts: typeof blocks = []
+function sample(blocks: Block[], withCode: boolean): Block[] {
+  const sampled: Block[] = []
   let length = 0
   for (const block of blocks) {
     if (length >= SAMPLE_CHARACTERS) break
     if (block.type === 'image' || (block.type === 'code' && !withCode)) continue
-    parts.push(block)
+    sampled.push(block)
     length += roughLength(block)
   }
-  return renderDocument({ blocks: parts }).text.slice(0, SAMPLE_CHARACTERS)
+  return sampled
 }
 
-function roughLength(block: StructuredDocument['blocks'][number]): number {
+function renderSample(blocks: Block[]): string {
+  return renderDocument({ blocks }).text.slice(0, SAMPLE_CHARACTERS)
+}
+
+function roughLength(block: Block): number {
   if ('text' in block) return block.text.length
   if (block.type === 'list') return block.items.reduce((sum, item) => sum + item.text.length, 0)
   return block.type === 'table' ? block.rows.reduce((sum, row) => sum + row.join('').length, 0) : 0
+}
+
+/** Text that no name or phrase reaches across. */
+interface Passage {
+  tokens: string[]
+  /** Capitals tell names only in running text: headings and cells begin with one, or have one on every word. */
+  isProse: boolean
+}
+
+function toPassages(blocks: Block[]): Passage[] {
+  const passages: Passage[] = []
+  let left = SAMPLE_CHARACTERS
+  for (const [text, isProse] of passageTexts(blocks)) {
+    if (left <= 0) break
+    const tokens = Array.from(text.slice(0, left).matchAll(TOKEN), ([token]) => token)
+    passages.push({ tokens, isProse })
+    left -= text.length + 1
+  }
+  return passages
+}
+
+function* passageTexts(blocks: Block[]): Generator<[text: string, isProse: boolean]> {
+  for (const block of blocks) {
+    if (block.type === 'table') {
+      for (const row of block.rows) for (const cell of row) yield [cell, cell.length > LONG_CELL]
+    } else if (block.type === 'list') for (const { text } of block.items) yield [text, true]
+    else if (block.type !== 'heading') yield ['text' in block ? block.text : '', true]
+    else if (!isTitleCase(block.text)) yield [block.text, false]
+  }
+}
+
+function isTitleCase(heading: string): boolean {
+  const words = heading.match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu) ?? []
+  const own = words.filter((word) => !FUNCTION_WORDS.has(word) && !NAME_CONNECTORS.has(word))
+  return own.every((word) => !/^\p{Ll}/u.test(word))
 }
 
 function addPatterns(found: Collection, text: string, libraryType: LibraryType): void {
@@ -156,8 +229,13 @@ function addLines(found: Collection, text: string, libraryType: 'journal' | 'fil
 /** How often a word stands in either case in mid-sentence. */
 type Cases = Map<string, { upper: number; lower: number }>
 
-function countCases(tokens: string[]): Cases {
+function countCases(passages: Passage[]): Cases {
   const cases: Cases = new Map()
+  for (const { tokens, isProse } of passages) if (isProse) addCases(cases, tokens)
+  return cases
+}
+
+function addCases(cases: Cases, tokens: string[]): void {
   let start = true
   for (const token of tokens) {
     if (!isWord(token)) {
@@ -173,14 +251,13 @@ function countCases(tokens: string[]): Cases {
     }
     start = false
   }
-  return cases
 }
 
 /**
  * Runs of capitalised words, with small connectors and short numbers inside. The first word of a sentence counts
  * if it is usually a capital in mid-sentence or another capital follows.
  */
-function addNames(found: Collection, tokens: string[], cases: Cases): void {
+function addNames(found: Collection, { tokens, isProse }: Passage, cases: Cases): void {
   let start = true
   for (let index = 0; index < tokens.length; ) {
     const token = tokens[index]!
@@ -198,36 +275,47 @@ function addNames(found: Collection, tokens: string[], cases: Cases): void {
       index += 1
       continue
     }
-    const end = nameEnd(tokens, index)
+    const end = titleEnd(tokens, nameEnd(tokens, index))
     const name = tokens
       .slice(index, end)
       .join(' ')
       .replace(/['’]s$/, '')
-    found.add(name, 'named')
+    if (isProse || /[\s\d]/.test(name)) found.add(name, 'named')
     index = end
   }
 }
 
 function startsName(tokens: string[], index: number, cases: Cases): boolean {
-  const { upper = 0, lower = 0 } = cases.get(tokens[index]!.toLowerCase()) ?? {}
-  return upper > lower || isCapital(tokens[index + 1] ?? '')
+  const token = tokens[index]!
+  if (/\d/.test(token)) return true
+  const { upper = 0, lower = 0 } = cases.get(token.toLowerCase()) ?? {}
+  const next = tokens[index + 1] ?? ''
+  return upper > lower || (isCapital(next) && !/^I(?:['’]|$)/.test(next))
 }
 
 function nameEnd(tokens: string[], start: number): number {
   let end = start + 1
   for (let index = start + 1; index < tokens.length && isWord(tokens[index]!); index += 1) {
     const token = tokens[index]!
+    if (/^I['’]/.test(token)) break
     if (isCapital(token) || /^\d{1,4}$/.test(token)) end = index + 1
     else if (!NAME_CONNECTORS.has(token) || index - end >= 2) break
   }
   return end
 }
 
+/** "Installation and Operation Manual" is one name. */
+function titleEnd(tokens: string[], end: number): number {
+  if (tokens[end] !== 'and' || !isCapital(tokens[end + 1] ?? '')) return end
+  const joined = nameEnd(tokens, end + 1)
+  return JOINED_TITLE.test(tokens[joined - 1]!) ? joined : end
+}
+
 /** Pairs and triples of words between function words and marks. */
 function addPhrases(found: Collection, tokens: string[]): void {
   let run: string[] = []
   const flush = () => {
-    for (const size of [2, 3]) {
+    for (let size = 2; size <= MAX_PHRASE; size += 1) {
       for (let from = 0; from + size <= run.length; from += 1) {
         const phrase = run.slice(from, from + size).join(' ')
         found.add(phrase, 'phrase')
