@@ -24,6 +24,8 @@ export interface ScoredChunk {
  */
 export class TextIndex {
   readonly #copies: LibraryCopies<LibraryText>
+  /** Used again by each question: new ones would keep the garbage collector busy. */
+  #scores = new Float64Array(0)
 
   constructor(db: Database) {
     this.#copies = new LibraryCopies(db, 'texts', () => new LibraryText())
@@ -33,7 +35,7 @@ export class TextIndex {
    * The `k` best chunks of the scope, and all that tie with the last of them; no order. With `among`, only those.
    */
   best(scope: ResolvedScope, query: Bm25Query, k: number, among: ReadonlySet<number> | null): ScoredChunk[] {
-    const scored = this.#segmentsOf(scope).map((segment) => ({ segment, scores: scoresIn(segment, query) }))
+    const scored = this.#scored(this.#segmentsOf(scope), query)
     const best = new Highest(k)
     for (const { segment, scores } of scored) {
       for (let row = 0; row < scores.length; row++) {
@@ -67,6 +69,20 @@ export class TextIndex {
       }
       return 0
     }
+  }
+
+  /** BM25 of every row of each segment; 0 where it holds no term. */
+  #scored(segments: TextSegment[], query: Bm25Query): { segment: TextSegment; scores: Float64Array }[] {
+    const rows = segments.reduce((sum, { chunks }) => sum + chunks.length, 0)
+    if (rows > this.#scores.length) this.#scores = new Float64Array(rows)
+    else this.#scores.fill(0, 0, rows)
+    let start = 0
+    return segments.map((segment) => {
+      const scores = this.#scores.subarray(start, start + segment.chunks.length)
+      start += scores.length
+      addScores(scores, segment, query)
+      return { segment, scores }
+    })
   }
 
   #segmentsOf({ libraries }: ResolvedScope): TextSegment[] {
@@ -109,10 +125,8 @@ function isAsked(
   )
 }
 
-/** BM25 of every row; 0 where it holds no term. */
-function scoresIn(segment: TextSegment, { terms, averageLength }: Bm25Query): Float64Array {
+function addScores(scores: Float64Array, segment: TextSegment, { terms, averageLength }: Bm25Query): void {
   const { rows, counts, lengths } = segment
-  const scores = new Float64Array(segment.chunks.length)
   for (const { number, weight } of terms) {
     const [start, end] = segment.postingsOf(number)
     for (let i = start; i < end; i++) {
@@ -120,7 +134,6 @@ function scoresIn(segment: TextSegment, { terms, averageLength }: Bm25Query): Fl
       scores[row]! += bm25(weight, counts[i]!, lengths[row]!, averageLength)
     }
   }
-  return scores
 }
 
 function scoreOf(segment: TextSegment, row: number, postings: Postings[], query: Bm25Query): number {

@@ -46,7 +46,8 @@ export class TextSegment {
     this.counts = counts
     this.#terms = terms
     this.#starts = starts
-    this.#rowOf = new Map(Array.from(chunks, (chunk, row) => [chunk, row]))
+    this.#rowOf = new Map()
+    for (const [row, chunk] of chunks.entries()) this.#rowOf.set(chunk, row)
   }
 
   static of(found: ChunkRow[]): TextSegment {
@@ -86,12 +87,17 @@ export class TextSegment {
       at: 0,
       renumbered: new Int32Array(segment.chunks.length),
     }))
-    const kept: { segment: TextSegment; row: number }[] = []
+    const size = segments.reduce((sum, segment) => sum + segment.size, 0)
+    const [chunks, collections] = [new Float64Array(size), new Float64Array(size)]
+    const lengths = new Uint32Array(size)
+    let kept = 0
     for (const { segment, renumbered } of parts) {
       renumbered.fill(GONE)
-      for (const row of segment.#rowOf.values()) {
-        renumbered[row] = kept.length
-        kept.push({ segment, row })
+      for (const [chunk, row] of segment.#rowOf) {
+        chunks[kept] = chunk
+        collections[kept] = segment.collections[row]!
+        lengths[kept] = segment.lengths[row]!
+        renumbered[row] = kept++
       }
     }
     const [terms, starts]: [number[], number[]] = [[], []]
@@ -119,9 +125,9 @@ export class TextSegment {
       starts.push(start)
     }
     return new TextSegment({
-      chunks: Float64Array.from(kept, ({ segment, row }) => segment.chunks[row]!),
-      collections: Float64Array.from(kept, ({ segment, row }) => segment.collections[row]!),
-      lengths: Uint32Array.from(kept, ({ segment, row }) => segment.lengths[row]!),
+      chunks,
+      collections,
+      lengths,
       terms: Uint32Array.from(terms),
       starts: Uint32Array.from([...starts, filled]),
       rows: rows.slice(0, filled),
