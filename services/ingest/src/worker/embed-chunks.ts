@@ -55,10 +55,11 @@ export async function embedChunks(
       batch.map((key) => textOf.get(key)!),
       { instruction: job.instruction, signal: job.signal },
     )
-    return new Map(batch.map((key, index) => [key, made[index]!]))
+    const vectorsOfBatch = new Map(batch.map((key, index) => [key, made[index]!]))
+    await keepVectors(deps.sql, job.jobId, vectorsOfBatch)
+    return vectorsOfBatch
   }
   for await (const made of inTurn(batchesOf(missing, deps.batchSize), embed)) {
-    await keepVectors(deps.sql, job.jobId, made)
     for (const [key, vector] of made) vectors.set(key, vector)
     await job.onProgress(vectors.size, textOf.size)
   }
@@ -72,14 +73,20 @@ export async function embedChunks(
 /** What `work` makes of each batch, in order. The next is begun before the last has ended: the model never waits. */
 async function* inTurn<B, T>(batches: readonly B[], work: (batch: B) => Promise<T>): AsyncGenerator<T> {
   let begun: Promise<T> | undefined
-  for (const batch of batches) {
-    const next = work(batch)
-    // Whoever stops at the first failure hears nothing of the second.
-    next.catch(() => {})
+  let next: Promise<T> | undefined
+  try {
+    for (const batch of batches) {
+      next = work(batch)
+      // Whoever stops at the first failure hears nothing of the second.
+      next.catch(() => {})
+      if (begun) yield begun
+      begun = next
+    }
     if (begun) yield begun
-    begun = next
+  } finally {
+    // What it makes is kept, so it is waited for also when the one before has failed.
+    await next?.catch(() => {})
   }
-  if (begun) yield begun
 }
 
 function batchesOf(keys: readonly string[], size: number): string[][] {

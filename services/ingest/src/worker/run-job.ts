@@ -48,7 +48,7 @@ export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
   )
   const title = titleOf(row, processed)
   const outcome = await inStage(claim, 'storing', () =>
-    store(deps, { ...row, title }, processed, embedded, embedder),
+    store(deps, { ...row, title }, processed, embedded, embedder, claim.signal),
   )
   if (outcome === 'superseded') return supersede(deps, claim)
   await complete(deps, claim, {
@@ -149,9 +149,11 @@ async function store(
   processed: ProcessingResult,
   embedded: EmbeddedChunk[],
   embedder: Embedder | null,
+  signal: AbortSignal,
 ): Promise<'stored' | 'superseded'> {
   const embedding_model = embedder?.model.name ?? null
   await saveContent(deps.blobs, row, processed, embedded, embedding_model)
+  signal.throwIfAborted()
   const { document } = processed
   return deps.graph.replaceItemContent({
     item_uid: row.item_uid,
