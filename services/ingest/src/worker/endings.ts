@@ -65,7 +65,8 @@ async function fail(deps: RunDeps, claim: JobClaim, reason: string): Promise<voi
 
 /** The process is stopping: the job goes back as it was, for whoever comes next. */
 async function handBack(deps: RunDeps, claim: JobClaim): Promise<void> {
-  await change(deps, claim, { status: 'pending', stage: 'queued' })
+  const back = await change(deps, claim, { status: 'pending', stage: 'queued' })
+  if (!back) return clearIfGone(deps, claim.row)
   throw new ClaimLost()
 }
 
