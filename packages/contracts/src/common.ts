@@ -28,11 +28,16 @@ export const LIST_LIMIT_MAX = 200
 export const Page = z.object({
   limit: z.coerce
     .number()
-    .int()
     .min(1)
-    .default(LIST_LIMIT_DEFAULT)
-    .transform((limit) => Math.min(limit, LIST_LIMIT_MAX)),
-  offset: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+    .transform((limit) => Math.min(limit, LIST_LIMIT_MAX))
+    .pipe(z.int())
+    .default(LIST_LIMIT_DEFAULT),
+  offset: z.coerce
+    .number()
+    .min(0)
+    .transform((offset) => Math.min(offset, Number.MAX_SAFE_INTEGER))
+    .pipe(z.int())
+    .default(0),
 })
 
 /** A list's answer: the array, and the total in `X-Total-Count`. */

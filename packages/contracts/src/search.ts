@@ -22,9 +22,9 @@ export const SearchRequest = z.object({
   /** Without it, SEARCH_DEFAULT_LIMIT; a larger one than 100 is clamped. */
   limit: z
     .number()
-    .int()
     .min(1)
     .transform((limit) => Math.min(limit, SEARCH_LIMIT_MAX))
+    .pipe(z.int())
     .optional(),
   rerank: z.boolean().default(true),
   include_images: z.boolean().default(true),

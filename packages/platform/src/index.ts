@@ -59,6 +59,7 @@ export {
 } from './bus/port.ts'
 export { openRabbitBus, type RabbitBusOptions } from './bus/rabbit.ts'
 export { parseBrokerUrl } from './bus/rabbit-url.ts'
+export { untilHandled } from './bus/until-handled.ts'
 export { type Clock, systemClock } from './clock.ts'
 export {
   about,
@@ -85,10 +86,9 @@ export { type Listener, listen, PortInUseError } from './listen.ts'
 export { createLog, type Logger, type LogOptions, openLogFile } from './log.ts'
 export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
 export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'
+export { type Check, probe, type Readiness, readinessOf } from './readiness.ts'
 export {
   type AppEnv,
-  type Check,
-  type Readiness,
   type RequestContext,
   type Service,
   type ServiceAppOptions,

@@ -36,12 +36,18 @@ export function createLog({ component, level, destination }: LogOptions): Logger
 const MAX_WAITING_BYTES = 1_048_576
 
 /**
- * A log file that is put aside as `<file>.1` at opening when it has grown over `maxBytes`. A full disk stops
+ * A log file that is put aside as `<file>.1` whenever it has grown over `maxBytes`. A full disk stops
  * nobody who logs: that is said once on stderr, and the lines are written when there is space again.
  */
 export function openLogFile(file: string, maxBytes = 20_000_000): DestinationStream {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > maxBytes) renameSync(file, `${file}.1`)
+  const sizeOf = () => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  let size = sizeOf()
+  const putAside = () => {
+    renameSync(file, `${file}.1`)
+    size = 0
+  }
+  if (size > maxBytes) putAside()
   const destination = pino.destination({
     dest: file,
     sync: true,
@@ -54,8 +60,12 @@ export function openLogFile(file: string, maxBytes = 20_000_000): DestinationStr
     if (!told) process.stderr.write(`The log ${file} cannot be written: ${error.message}\n`)
     told = true
   })
-  destination.on('write', () => {
+  destination.on('write', (bytes: number) => {
     told = false
+    size += bytes
+    if (size <= maxBytes) return
+    putAside()
+    destination.reopen()
   })
   return destination
 }

@@ -15,18 +15,8 @@ import { bodyLimit } from 'hono/body-limit'
 import { AssertionError, parseDelegations, type Verifier } from './assertion.ts'
 import { DomainError, FieldError } from './errors.ts'
 import type { Logger } from './log.ts'
+import type { Readiness } from './readiness.ts'
 import { inRequest, type Metrics, SpanKind, span, withTrace } from './telemetry.ts'
-
-/** One dependency of a service. `degraded`: the service does its work, with less. */
-export interface Check {
-  status: 'ok' | 'degraded' | 'error'
-  detail?: string
-}
-
-export interface Readiness {
-  status: 'ready' | 'degraded' | 'starting' | 'down'
-  checks: Record<string, Check>
-}
 
 /** A running service: a fetch handler and its end. In one process it is called, apart it is listened for. */
 export interface Service {

@@ -18,7 +18,7 @@ export const errorStatus = {
   USER_DISABLED: 409,
   LIBRARY_UNAVAILABLE: 503,
   SQL_UNAVAILABLE: 503,
-  SQL_FULL: 503,
+  SQL_FULL: 507,
 }
 
 export function createRouter(context: AuthContext, lastUsed: LastUsed) {

@@ -2,17 +2,19 @@ import { EVENTS } from '@mnemosyne/contracts'
 import {
   type Bus,
   type BusMessage,
-  type Check,
   type Clock,
   DomainError,
   type Logger,
   type Metrics,
+  probe,
   type Readiness,
   readEvent,
+  readinessOf,
   type Service,
   type Sql,
   serviceApp,
   startRelay,
+  untilHandled,
   type Verifier,
 } from '@mnemosyne/platform'
 import { type AuthAdmin, createAdmin } from './admin.ts'
@@ -47,11 +49,11 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
   const events = await bus.subscribe({
     queue: 'auth.library-events',
     topics: ['library.created.v1', 'library.deleted.v1'],
-    handle: (message) => hearLibraryEvent(context, message),
+    handle: untilHandled((message) => hearLibraryEvent(context, message), log),
   })
   const relay = startRelay({ sql, bus, clock, log, metrics })
   wakeable.wake = () => relay.wake()
-  const readiness = () => readinessOf(sql, bus)
+  const readiness = () => readinessOfAuth(sql, bus)
   const fetch = serviceApp({
     name: 'auth',
     log,
@@ -97,16 +99,10 @@ async function hearLibraryEvent(context: AuthContext, message: BusMessage): Prom
 }
 
 /** Without its database auth does nothing; without the bus its events wait in the outbox. */
-async function readinessOf(sql: AuthDeps['sql'], bus: Bus): Promise<Readiness> {
-  const database: Check = await sql.ping().then(
-    () => ({ status: 'ok' as const }),
-    (error: Error) => ({ status: 'error' as const, detail: error.message }),
-  )
+async function readinessOfAuth(sql: AuthDeps['sql'], bus: Bus): Promise<Readiness> {
   const busUp = bus.state() === 'up'
-  const checks: Record<string, Check> = {
-    sql: database,
+  return readinessOf({
+    sql: await probe(() => sql.ping(), "The database can't be reached."),
     bus: busUp ? { status: 'ok' } : { status: 'degraded', detail: 'The bus is down; events wait.' },
-  }
-  if (database.status === 'error') return { status: 'down', checks }
-  return { status: busUp ? 'ready' : 'degraded', checks }
+  })
 }

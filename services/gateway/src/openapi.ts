@@ -1,6 +1,7 @@
 import {
   authContract,
   ingestContract,
+  Job,
   libraryContract,
   searchContract,
   UPLOAD_PATH,
@@ -38,10 +39,12 @@ const RESPONSES = {
     ...refusal('No credential, or one that is not accepted.', 'Detail'),
     headers: { 'WWW-Authenticate': { schema: { type: 'string' } } },
   },
+  Forbidden: refusal('You may see the thing, but not do this to it.', 'Detail'),
   NotFound: refusal('There is no such thing, or it is not yours to see.', 'Detail'),
   Conflict: refusal('The state of the thing does not allow this.', 'Detail'),
   TooLarge: refusal('The body is too large.', 'Detail'),
   Unavailable: refusal('Credentials cannot be checked, or a store is down.', 'Detail'),
+  NoSpace: refusal('No space is left to store this.', 'Detail'),
 } satisfies Record<string, OpenAPI.ResponseObject>
 
 /** The OpenAPI 3.1 document of the public API, from the contracts that the services serve. */
@@ -91,6 +94,7 @@ function uploadOperation(): OpenAPI.OperationObject {
   const { $schema: _, ...fields } = z.toJSONSchema(UploadFields, { io: 'input' }) as OpenAPI.SchemaObject & {
     $schema?: string
   }
+  const { $schema: __, ...job } = z.toJSONSchema(Job) as OpenAPI.SchemaObject & { $schema?: string }
   return {
     operationId: 'ingest.upload',
     tags: ['ingest'],
@@ -108,10 +112,10 @@ function uploadOperation(): OpenAPI.OperationObject {
       },
     },
     responses: {
-      202: { description: 'The new job.', content: { 'application/json': { schema: { type: 'object' } } } },
+      202: { description: 'The new job.', content: { 'application/json': { schema: job } } },
       200: {
         description: 'The job that the same document had made before.',
-        content: { 'application/json': { schema: { type: 'object' } } },
+        content: { 'application/json': { schema: job } },
       },
     },
   }
@@ -123,6 +127,7 @@ function refusalsOf(operation: OpenAPI.OperationObject, method: string): OpenAPI
   return {
     ...(hasInput && { 400: reference('BadRequest') }),
     401: reference('Unauthorized'),
+    ...(method !== 'get' && { 403: reference('Forbidden'), 507: reference('NoSpace') }),
     ...((inPath || method === 'post') && { 404: reference('NotFound') }),
     ...(method === 'post' && { 409: reference('Conflict') }),
     ...(operation.requestBody && { 413: reference('TooLarge') }),

@@ -10,7 +10,9 @@ import {
   type Clock,
   type Logger,
   type Metrics,
+  probe,
   type Readiness,
+  readinessOf,
   type Service,
   type Sql,
   serviceApp,
@@ -72,7 +74,7 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
   const running = deps.work ? await startWork({ ...work, soleWorker: deps.soleWorker }, config) : undefined
 
   const doors = { ...work, library: deps.library }
-  const readiness = () => readinessOf({ sql, graph, blobs, bus, embedder: deps.embedder })
+  const readiness = () => readinessOfIngest({ sql, graph, blobs, bus, embedder: deps.embedder })
   const fetch = serviceApp({
     name: 'ingest',
     log,
@@ -141,33 +143,17 @@ async function emptyFolder(folder: string): Promise<void> {
   for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true })
 }
 
-async function readinessOf(
+async function readinessOfIngest(
   deps: Pick<IngestDeps, 'sql' | 'graph' | 'blobs' | 'bus' | 'embedder'>,
 ): Promise<Readiness> {
   const [sql, graph, blobs, bus] = await Promise.all([
-    check(() => deps.sql.ping()),
-    check(() => deps.graph.ping()),
-    check(() => deps.blobs.ping()),
-    check(() => deps.bus.ping()),
+    probe(() => deps.sql.ping(), "The database can't be reached."),
+    probe(() => deps.graph.ping(), "The graph store can't be reached."),
+    probe(() => deps.blobs.ping(), "The store of documents can't be used."),
+    probe(() => deps.bus.ping(), "The message bus can't be reached."),
   ])
   const embedding: Check = deps.embedder()
     ? { status: 'ok' }
     : { status: 'degraded', detail: 'No embedding model: documents are found by text and graph only.' }
-  const checks = { sql, graph, blobs, bus, embedding }
-  const all = Object.values(checks)
-  const status = all.some((one) => one.status === 'error')
-    ? 'down'
-    : all.some((one) => one.status === 'degraded')
-      ? 'degraded'
-      : 'ready'
-  return { status, checks }
-}
-
-async function check(ask: () => Promise<void>): Promise<Check> {
-  try {
-    await ask()
-    return { status: 'ok' }
-  } catch (error) {
-    return { status: 'error', detail: error instanceof Error ? error.message : 'does not answer' }
-  }
+  return readinessOf({ sql, graph, blobs, bus, embedding })
 }

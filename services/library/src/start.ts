@@ -2,11 +2,12 @@ import type { authInternalContract, Client } from '@mnemosyne/contracts'
 import type { GraphStore } from '@mnemosyne/graph'
 import {
   type Bus,
-  type Check,
   type Clock,
   type Logger,
   type Metrics,
+  probe,
   type Readiness,
+  readinessOf,
   type Service,
   type Sql,
   serviceApp,
@@ -43,14 +44,13 @@ export async function startLibrary(deps: LibraryDeps): Promise<Service> {
   const { sql, graph, bus, clock, log, metrics } = deps
   await sql.migrate(libraryMigrations)
   const reconciler = await startReconciler({ sql, graph }, log, deps.reconcileDelayMs)
-  const consumer = await bus.subscribe(ingestJobs(sql))
+  const consumer = await bus.subscribe(ingestJobs(sql, log))
   const relay = startRelay({ sql, bus, clock, log, metrics })
-  const readiness = () => readinessOf(deps, reconciler)
   const fetch = serviceApp({
     name: 'library',
     log,
     metrics,
-    readiness,
+    readiness: () => readiness(deps, reconciler),
     verify: deps.verify,
     errorStatus,
     router: libraryRouter({ ...deps, relay }, () => reconciler.soon()),
@@ -58,7 +58,7 @@ export async function startLibrary(deps: LibraryDeps): Promise<Service> {
   return {
     name: 'library',
     fetch,
-    readiness,
+    readiness: () => readiness(deps, reconciler),
     async stop() {
       await consumer.close()
       await Promise.all([reconciler.stop(), relay.stop()])
@@ -66,42 +66,19 @@ export async function startLibrary(deps: LibraryDeps): Promise<Service> {
   }
 }
 
-async function readinessOf({ sql, graph, bus }: LibraryDeps, reconciler: Reconciler): Promise<Readiness> {
+async function readiness({ sql, graph, bus }: LibraryDeps, reconciler: Reconciler): Promise<Readiness> {
   const [sqlCheck, graphCheck] = await Promise.all([
-    check(sql.ping(), "The database can't be reached."),
-    check(graph.ping(), "The graph store can't be reached."),
+    probe(() => sql.ping(), "The database can't be reached."),
+    probe(() => graph.ping(), "The graph store can't be reached."),
   ])
-  const checks: Record<string, Check> = {
+  const fault = reconciler.fault()
+  return readinessOf({
     sql: sqlCheck,
     graph: graphCheck,
     bus:
       bus.state() === 'up'
         ? { status: 'ok' }
         : { status: 'error', detail: "The message bus can't be reached." },
-  }
-  const fault = reconciler.fault()
-  if (fault !== undefined) checks.projection = { status: 'degraded', detail: fault }
-  return { status: statusOf(Object.values(checks)), checks }
-}
-
-function statusOf(checks: Check[]): Readiness['status'] {
-  if (checks.some(({ status }) => status === 'error')) return 'down'
-  return checks.some(({ status }) => status === 'degraded') ? 'degraded' : 'ready'
-}
-
-const PROBE_MS = 2_000
-
-async function check(probe: Promise<void>, detail: string): Promise<Check> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, refuse) => {
-    timer = setTimeout(() => refuse(new Error('no answer in time')), PROBE_MS)
+    ...(fault !== undefined && { projection: { status: 'degraded', detail: fault } }),
   })
-  try {
-    await Promise.race([probe, late])
-    return { status: 'ok' }
-  } catch {
-    return { status: 'error', detail }
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -294,7 +294,7 @@ describe('the door', () => {
 
   test('refuses a body that is too large before reading it', async () => {
     const { url } = await open()
-    const response = await post(url, rpc('ping', { x: 'y'.repeat(1_100_000) }), {
+    const response = await post(url, rpc('ping', { x: 'y'.repeat(4_300_000) }), {
       authorization: `Bearer ${TOKEN}`,
     })
     expect(response.status).toBe(413)

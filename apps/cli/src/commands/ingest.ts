@@ -1,5 +1,11 @@
 import { basename } from 'node:path'
-import { type Job, LIBRARY_TYPES, type Library, type LibraryType } from '@mnemosyne/contracts'
+import {
+  type Collection,
+  type Job,
+  LIBRARY_TYPES,
+  type Library,
+  type LibraryType,
+} from '@mnemosyne/contracts'
 import { type Command, Option } from 'commander'
 import { type Connection, connect } from '../connect.ts'
 import { lookForLibrary } from '../find-library.ts'
@@ -16,6 +22,8 @@ interface IngestOptions extends GlobalOptions {
 }
 
 const UPLOADS_AT_ONCE = 4
+
+const PAGE = 200
 
 export function ingestCommand(program: Command): void {
   withSystem(
@@ -119,7 +127,18 @@ async function libraryFor(system: Connection, options: IngestOptions): Promise<L
 }
 
 async function collectionFor(system: Connection, library_uid: string, name: string): Promise<string> {
-  const { body } = await system.library.collections.list({ library_uid, limit: 200 })
-  const known = body.find((collection) => collection.name === name || collection.uid === name)
+  const known = await lookForCollection(system, library_uid, name)
   return (known ?? (await system.library.collections.create({ library_uid, name }))).uid
+}
+
+async function lookForCollection(
+  system: Connection,
+  library_uid: string,
+  name: string,
+): Promise<Collection | undefined> {
+  for (let offset = 0; ; offset += PAGE) {
+    const { body, headers } = await system.library.collections.list({ library_uid, limit: PAGE, offset })
+    const known = body.find((collection) => collection.name === name || collection.uid === name)
+    if (known || offset + PAGE >= Number(headers['x-total-count'])) return known
+  }
 }

@@ -85,6 +85,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
   process.umask(0o077)
   const configs = readServiceConfigs(env)
   const closing = new AsyncDisposableStack()
+  let letGo = () => {}
   try {
     const folder = closing.use(
       await openDataFolder(settings.MNEMOSYNE_DATA_DIR, { formatVersion: DATA_FORMAT }),
@@ -120,6 +121,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       sends: purpose === 'serve',
     })
     closing.use(bus)
+    letGo = release
     const model =
       purpose === 'serve'
         ? await openModel(settings, { onProgress: onModelProgress, log, metrics, signal })
@@ -254,6 +256,8 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       close: () => closing.disposeAsync(),
     }
   } catch (error) {
+    // Or each relay would wait for messages that are held back.
+    letGo()
     await closing.disposeAsync().catch(() => undefined)
     throw error
   }

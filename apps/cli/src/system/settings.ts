@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { about, LogLevel, Port, parseConfig } from '@mnemosyne/platform'
 import { z } from 'zod'
 
@@ -20,16 +21,14 @@ export const settingsSchema = z.object({
 export type Settings = z.infer<typeof settingsSchema>
 export type Env = Record<string, string | undefined>
 
+/** The same wherever a command is given: `data` beside the program. */
+const DEFAULT_DATA_DIR = fileURLToPath(new URL('../../../../data', import.meta.url))
+
 /** `--data-dir` wins over the environment. The folder is absolute in the answer. */
 export function readSettings(env: Env, options: { dataDir?: string }): Settings {
   const settings = parseConfig('mnemosyne', settingsSchema, env)
   // npm runs its scripts in the package's folder; INIT_CWD is where the person stands.
   const here = env.INIT_CWD ?? process.cwd()
-  return {
-    ...settings,
-    MNEMOSYNE_DATA_DIR: resolve(
-      options.dataDir ? here : process.cwd(),
-      options.dataDir ?? settings.MNEMOSYNE_DATA_DIR,
-    ),
-  }
+  const given = options.dataDir ?? env.MNEMOSYNE_DATA_DIR
+  return { ...settings, MNEMOSYNE_DATA_DIR: given ? resolve(here, given) : DEFAULT_DATA_DIR }
 }

@@ -83,6 +83,8 @@ export async function createRabbitVhost(server: { url: string; managementUrl: st
   return url.href
 }
 
+const REQUEST_MS = 30_000
+
 /** One request to the management API: queues, connections, … Path below `/api`. */
 export async function request(base: string, method: string, path: string, body?: unknown): Promise<unknown> {
   const { username, password, origin, pathname } = new URL(base)
@@ -95,6 +97,8 @@ export async function request(base: string, method: string, path: string, body?:
       connection: 'close',
     },
     body: body === undefined ? undefined : JSON.stringify(body),
+    // A request that hangs has to say so itself, not as a test that took too long.
+    signal: AbortSignal.timeout(REQUEST_MS),
   })
   const text = await response.text()
   if (!response.ok) throw new Error(`RabbitMQ's management API: ${response.status} ${text}`)

@@ -62,7 +62,7 @@ export class BlockBuilder {
   #closeItem(item: Frame, list = this.#top): void {
     const target = list.kind === 'list' ? list.items : undefined
     if (!target) {
-      list.blocks.push(...item.blocks)
+      for (const block of item.blocks) list.blocks.push(block)
       return
     }
     let own: Block[] = []

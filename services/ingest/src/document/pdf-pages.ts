@@ -59,7 +59,7 @@ function continued(last: Block | undefined, next: Block): boolean {
     return true
   }
   if (last?.type === 'table' && next.type === 'table' && continuesTable(last, next)) {
-    last.rows.push(...next.rows)
+    for (const row of next.rows) last.rows.push(row)
     return true
   }
   const item = last?.type === 'list' ? last.items.at(-1) : undefined
@@ -68,7 +68,7 @@ function continued(last: Block | undefined, next: Block): boolean {
     return true
   }
   if (last?.type === 'list' && next.type === 'list' && last.ordered === next.ordered) {
-    last.items.push(...next.items)
+    for (const item of next.items) last.items.push(item)
     return true
   }
   return false

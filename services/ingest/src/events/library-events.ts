@@ -1,7 +1,13 @@
 import { EVENTS } from '@mnemosyne/contracts'
-import { type Bus, type BusMessage, type Consumer, type Logger, readEvent } from '@mnemosyne/platform'
+import {
+  type Bus,
+  type BusMessage,
+  type Consumer,
+  type Logger,
+  readEvent,
+  untilHandled,
+} from '@mnemosyne/platform'
 import { type ForgetDeps, forget } from '../forget.ts'
-import { untilHandled } from '../redeliver.ts'
 import type { JobRow } from '../store/tables.ts'
 
 export interface LibraryEventDeps extends ForgetDeps {

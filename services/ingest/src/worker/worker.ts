@@ -1,9 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { COMMANDS } from '@mnemosyne/contracts'
-import { type Bus, type DeliveryContext, type Metrics, RetryLater, Unprocessable } from '@mnemosyne/platform'
+import {
+  type Bus,
+  type DeliveryContext,
+  type Metrics,
+  RetryLater,
+  Unprocessable,
+  untilHandled,
+} from '@mnemosyne/platform'
 import { EMBEDDING_QUEUE } from '../accept.ts'
 import { PermanentFault } from '../errors.ts'
-import { untilHandled } from '../redeliver.ts'
 import { claimJob, findJob } from '../store/jobs.ts'
 import type { JobRow } from '../store/tables.ts'
 import { type RetrySchedule, settle } from './endings.ts'

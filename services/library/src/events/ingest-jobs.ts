@@ -1,10 +1,17 @@
 import { Job } from '@mnemosyne/contracts'
-import { type Handle, readEvent, type Sql, type Subscription } from '@mnemosyne/platform'
+import {
+  type Handle,
+  type Logger,
+  readEvent,
+  type Sql,
+  type Subscription,
+  untilHandled,
+} from '@mnemosyne/platform'
 import { recordJob } from '../store/items.ts'
 import type { LibraryTables } from '../store/tables.ts'
 
 /** What the library service hears of ingest: the record of items follows the jobs. */
-export function ingestJobs(sql: Sql<LibraryTables>): Subscription {
+export function ingestJobs(sql: Sql<LibraryTables>, log: Logger): Subscription {
   const handle: Handle = async (message) => {
     const { data: job } = readEvent(message, Job)
     await recordJob(sql, job)
@@ -12,6 +19,6 @@ export function ingestJobs(sql: Sql<LibraryTables>): Subscription {
   return {
     queue: 'library.ingest-events',
     topics: ['ingest.job.accepted.v1', 'ingest.job.completed.v1', 'ingest.job.failed.v1'],
-    handle,
+    handle: untilHandled(handle, log),
   }
 }

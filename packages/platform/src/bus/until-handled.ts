@@ -1,4 +1,5 @@
-import { type Handle, type Logger, RetryLater, Unprocessable } from '@mnemosyne/platform'
+import type { Logger } from '../log.ts'
+import { type Handle, RetryLater, Unprocessable } from './port.ts'
 
 const AGAIN_MS = 5_000
 
