@@ -281,9 +281,9 @@ describe('a worker', () => {
 
   it('whose job kills it every time loses the job, with a reason', async () => {
     await using world = await World.open(ground)
-    for (let time = 0; time < 5; time += 1) {
+    for (let time = 0; time < 10; time += 1) {
       const ports = new Ports()
-      const hold = ports.hold('processor.process')
+      const hold = ports.hold('graph.replaceItemContent')
       await world.start({ ports })
       if (time === 0) await world.ingest(manual('deadly'))
       await hold.reached
@@ -295,7 +295,7 @@ describe('a worker', () => {
     const job = await world.ended(row!.job_id)
     expect(job).toMatchObject({
       status: 'failed',
-      error: expect.stringMatching(/ended unexpectedly 5 times.*retry it/s),
+      error: expect.stringMatching(/ended unexpectedly 10 times.*retry it/s),
     })
     await world.call('POST', `/library/api/jobs/${job.job_id}/retry/`)
     expect(await world.ended(job.job_id)).toMatchObject({ status: 'completed' })
@@ -304,19 +304,19 @@ describe('a worker', () => {
   it('may be killed as often as one likes as long as its job gets further', async () => {
     await using world = await World.open(ground)
     const kept = async () => (await world.sql.read.selectFrom('embedding_cache').selectAll().execute()).length
-    for (let life = 1; life <= 7; life += 1) {
+    for (let life = 1; life <= 12; life += 1) {
       const ports = new Ports()
       let calls = 0
       const hold = ports.hold('embedder.embedPassages', () => ++calls === 3)
       await world.start({ ports, config: { EMBEDDING_BATCH_SIZE: 1, WORKER_CONCURRENCY: 1 } })
-      if (life === 1) await world.ingest(manual(...Array.from({ length: 40 }, (_, n) => `part${n}`)))
+      if (life === 1) await world.ingest(manual(...Array.from({ length: 60 }, (_, n) => `part${n}`)))
       await hold.reached
       await expect.poll(kept).toBeGreaterThanOrEqual(2 * life)
       ports.die()
     }
     await world.start()
     const [row] = await world.rows()
-    expect(await world.ended(row!.job_id)).toMatchObject({ status: 'completed', chunks_created: 40 })
+    expect(await world.ended(row!.job_id)).toMatchObject({ status: 'completed', chunks_created: 60 })
   })
 
   it('takes no message for more than it is', async () => {

@@ -175,7 +175,10 @@ export async function signsOfLife(sql: IngestSql): Promise<Pick<JobRow, 'job_id'
     .execute()
 }
 
-/** Takes jobs in hand from workers that died: `dead` by its last sign, or every one. Returns the jobs' ids. */
+/**
+ * Takes jobs in hand from workers that died: `dead` by its last sign, or every one. Returns the jobs' ids. That
+ * a worker died counts against those with which it had begun more than the copying of their file.
+ */
 export async function releaseJobs(
   tx: Tx,
   dead: Pick<JobRow, 'job_id' | 'claim' | 'heartbeat'> | 'all',
@@ -186,7 +189,12 @@ export async function releaseJobs(
       status: 'pending',
       stage: 'queued',
       claim: null,
-      interruptions: eb('interruptions', '+', 1),
+      interruptions: eb
+        .case()
+        .when('stage', 'in', ['queued', 'fetching'])
+        .then(eb.ref('interruptions'))
+        .else(eb('interruptions', '+', 1))
+        .end(),
     }))
     .where('status', '=', 'processing')
   if (dead !== 'all') {

@@ -37,8 +37,11 @@ export interface Worker {
   close(): Promise<void>
 }
 
-/** A job over which this many processes died without getting any further is given up. */
-const MAX_INTERRUPTIONS = 5
+/**
+ * A job over which this many processes died without getting any further is given up. Not fewer: a program that is
+ * killed for other reasons, soon after each start, is no fault of the jobs that it had begun.
+ */
+const MAX_INTERRUPTIONS = 10
 
 /** Consumes the embedding queue, and takes over jobs whose worker died. */
 export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Promise<Worker> {
