@@ -4,7 +4,13 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
+import {
+  BOUND_BY_PERMISSIONS,
+  mnemosyne,
+  permissionsCanBeTested,
+  RunningSystem,
+  temporaryFolder,
+} from './harness.ts'
 
 const folder = temporaryFolder()
 let system: RunningSystem
@@ -120,11 +126,14 @@ describe.concurrent('a start is refused, with what to do', () => {
     expect(readFileSync(file, 'utf8')).toBe('mine')
   })
 
-  test.skipIf(process.getuid?.() === 0)('when the data folder cannot be written to', async () => {
+  test.runIf(permissionsCanBeTested())('when the data folder cannot be written to', async () => {
     const dir = join(folder.path, 'locked')
     mkdirSync(dir)
-    chmodSync(dir, 0o500)
-    expect((await refusedOnce(dir)).detail).toMatch(/cannot be written to/)
+    chmodSync(dir, BOUND_BY_PERMISSIONS === undefined ? 0o500 : 0o555)
+    chmodSync(folder.path, 0o755)
+    const args = ['up', '--empty', '--port', '0', '--json', '--data-dir', dir]
+    const { code, stdout } = await mnemosyne(args, { uid: BOUND_BY_PERMISSIONS })
+    expect([code, stdout]).toEqual([3, expect.stringMatching(/cannot be written to/)])
   })
 
   test.runIf(existsSync('/sys'))('when there can be no data folder', async () => {

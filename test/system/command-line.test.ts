@@ -2,7 +2,14 @@ import { chmod, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Job, Library, SearchAnswer } from '@mnemosyne/contracts'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { MAIN, mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
+import {
+  BOUND_BY_PERMISSIONS,
+  MAIN,
+  mnemosyne,
+  permissionsCanBeTested,
+  RunningSystem,
+  temporaryFolder,
+} from './harness.ts'
 
 /** A folder with documents, a hidden file, a program, and a link. */
 async function documents(root: string): Promise<string> {
@@ -100,25 +107,27 @@ describe('with a running process', () => {
     expect(people.stdout).toContain(byName['broken.pdf']!.error!)
   })
 
-  test('a file that may not be read is told, and the rest is taken in', async () => {
-    const dir = join(home.path, 'guarded')
-    await mkdir(dir)
-    await writeFile(join(dir, 'open.md'), '# Open\n\nFor everybody.\n')
-    await writeFile(join(dir, 'closed.md'), '# Closed\n\nFor nobody.\n')
-    await chmod(join(dir, 'closed.md'), 0)
-    await chmod(home.path, 0o755)
-    const { code, stdout } = await mnemosyne(['ingest', dir, '--library', 'Papers', '--wait', '--json'], {
-      env: { MNEMOSYNE_URL: system.url, MNEMOSYNE_TOKEN: system.token, NODE_COMPILE_CACHE: undefined },
-      // Root may read everything.
-      uid: process.getuid?.() === 0 ? 65_534 : undefined,
-    })
-    const { jobs, refused } = documentOf<IngestAnswer>({ stdout })
-    expect(code).toBe(1)
-    expect(refused).toEqual([{ path: join(dir, 'closed.md'), reason: expect.stringMatching(/read/) }])
-    expect(jobs.map(({ source_ref, status }) => [source_ref, status])).toEqual([
-      [join(dir, 'open.md'), 'completed'],
-    ])
-  })
+  test.runIf(permissionsCanBeTested())(
+    'a file that may not be read is told, and the rest is taken in',
+    async () => {
+      const dir = join(home.path, 'guarded')
+      await mkdir(dir)
+      await writeFile(join(dir, 'open.md'), '# Open\n\nFor everybody.\n')
+      await writeFile(join(dir, 'closed.md'), '# Closed\n\nFor nobody.\n')
+      await chmod(join(dir, 'closed.md'), 0)
+      await chmod(home.path, 0o755)
+      const { code, stdout } = await mnemosyne(['ingest', dir, '--library', 'Papers', '--wait', '--json'], {
+        env: { MNEMOSYNE_URL: system.url, MNEMOSYNE_TOKEN: system.token, NODE_COMPILE_CACHE: undefined },
+        uid: BOUND_BY_PERMISSIONS,
+      })
+      const { jobs, refused } = documentOf<IngestAnswer>({ stdout })
+      expect(code).toBe(1)
+      expect(refused).toEqual([{ path: join(dir, 'closed.md'), reason: expect.stringMatching(/read/) }])
+      expect(jobs.map(({ source_ref, status }) => [source_ref, status])).toEqual([
+        [join(dir, 'open.md'), 'completed'],
+      ])
+    },
+  )
 
   test.each([
     ['the socket', local],

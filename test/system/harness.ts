@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
@@ -17,6 +17,18 @@ type Env = Record<string, string | undefined>
 export function temporaryFolder(): Disposable & { path: string } {
   const path = mkdtempSync(join(tmpdir(), 'mnemosyne-system-'))
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** Somebody whom file permissions bind: `nobody` where the tests run as root, whom nothing binds. */
+export const BOUND_BY_PERMISSIONS = process.getuid?.() === 0 ? 65_534 : undefined
+
+/** False where that somebody cannot even read the program. Says so: tests that need them are skipped then. */
+export function permissionsCanBeTested(): boolean {
+  if (BOUND_BY_PERMISSIONS === undefined) return true
+  const able = spawnSync(process.execPath, [MAIN, '--version'], { uid: BOUND_BY_PERMISSIONS }).status === 0
+  if (!able)
+    process.stderr.write('SKIPPED: tests of file permissions: the user nobody cannot read this checkout\n')
+  return able
 }
 
 /** Runs the command line to its end. */
