@@ -10,9 +10,12 @@ import { execText } from './install.ts'
 /**
  * Runs a command until the pipe on its standard input speaks or breaks, so that no server outlives its tests,
  * even when those are killed. On a broken pipe the folder `$2` goes too: nobody is left to remove it.
+ * As many open files as may be: every quorum queue sets some aside, and a broker at the usual 1,024 stands still
+ * after some fifty virtual hosts.
  */
 const GUARD = `
 signal=$1 folder=$2; shift 2
+ulimit -n "$(ulimit -H -n)" 2>/dev/null || true
 exec 3<&0
 "$@" </dev/null 3<&- &
 child=$!
