@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { argv } from 'node:process'
 import { createLog, Metrics } from '@mnemosyne/platform'
 import { Registry } from 'prom-client'
+import { renderDocument } from '../src/document/document.ts'
 import { DocumentError } from '../src/document/errors.ts'
 import { openProcessor } from '../src/processing/open-processor.ts'
 import { DEFAULT_CHUNKING } from '../test/default-chunking.ts'
@@ -115,13 +116,14 @@ interface Attempt {
 
 async function attempt(path: string): Promise<Attempt> {
   try {
-    const { text, chunks, concepts, document, fileType } = await processor.process({
+    const { chunks, concepts, document, fileType } = await processor.process({
       path: join(folder, path),
       fileName: path,
       itemUid: path,
       chunking: DEFAULT_CHUNKING.technical,
       libraryType: 'technical',
     })
+    const { text } = renderDocument(document)
     if (text.includes('root:x:0')) return { outcome: 'LEAK', isRefusal: false, inLimits: false }
     const outcome = `${fileType}, ${text.length} characters, ${chunks.length} chunks, ${concepts.length} concepts ${document.warnings.join(' ')}`
     return { text, outcome, isRefusal: false, inLimits: true }

@@ -7,8 +7,8 @@ import { extractConcepts } from '../concepts/extract-concepts.ts'
 import { renderDocument, type StructuredDocument } from '../document/document.ts'
 import { DocumentError, TooLargeError, UnsupportedFormatError } from '../document/errors.ts'
 import { parseDocument, tooLarge } from '../document/parse-document.ts'
-import type { ChildMessage, ChildSettings, Task, TaskResult } from './messages.ts'
-import type { ProcessingStage } from './processor.ts'
+import type { ChildMessage, ChildSettings, Task } from './messages.ts'
+import type { ProcessingResult, ProcessingStage } from './processor.ts'
 
 /** The program of a child process: takes tasks from its parent one at a time until the channel closes. */
 async function main(settings: ChildSettings): Promise<void> {
@@ -45,31 +45,27 @@ async function answer(task: Task, settings: ChildSettings, countTokens: CountTok
   }
 }
 
-async function run(task: Task, settings: ChildSettings, countTokens: CountTokens): Promise<TaskResult> {
+async function run(task: Task, settings: ChildSettings, countTokens: CountTokens): Promise<ProcessingResult> {
   const enter = (stage: ProcessingStage) => send({ type: 'stage', id: task.id, stage })
-  let document = task.document
-  let fileType: string | undefined
-  if (!document) {
-    enter('parsing')
-    ;({ document, fileType } = await parseFile(task, settings))
-  }
+  enter('parsing')
+  const { document, fileType } = await parseFile(task, settings)
   const rendered = renderDocument(document)
   checkOutput(rendered.text, settings.maxOutputBytes)
   enter('chunking')
   const chunks = chunkDocument(task.itemUid, document, task.chunking, countTokens, rendered)
   enter('concepts')
   const concepts = extractConcepts(document, task.libraryType)
-  return { document, text: rendered.text, chunks, concepts, ...(fileType && { fileType }) }
+  return { document, chunks, concepts, fileType }
 }
 
 async function parseFile(
   task: Task,
   { maxInputBytes, maxPages }: ChildSettings,
 ): Promise<{ document: StructuredDocument; fileType: string }> {
-  const { size } = await stat(task.path!)
+  const { size } = await stat(task.path)
   if (size > maxInputBytes) throw tooLarge(size, maxInputBytes)
   const { declaredType, fileName, avoidNative } = task
-  return parseDocument(await readFile(task.path!), {
+  return parseDocument(await readFile(task.path), {
     maxInputBytes,
     maxPages,
     declaredType,

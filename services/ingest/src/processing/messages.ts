@@ -1,8 +1,6 @@
-import type { Chunk, ChunkingConfig, LibraryType } from '../chunking/chunk.ts'
-import type { ExtractedConcept } from '../concepts/concept.ts'
-import type { StructuredDocument } from '../document/document.ts'
+import type { ChunkingConfig, LibraryType } from '../chunking/chunk.ts'
 import type { DocumentErrorCode } from '../document/errors.ts'
-import type { ProcessingStage } from './processor.ts'
+import type { ProcessingResult, ProcessingStage } from './processor.ts'
 
 /** What a child is told once, as its only argument, in JSON. */
 export interface ChildSettings {
@@ -14,30 +12,20 @@ export interface ChildSettings {
 
 export interface Task {
   id: number
-  /** One of `path` and `document` is given. */
-  path?: string
+  path: string
   declaredType?: string
   fileName?: string
-  document?: StructuredDocument
   itemUid: string
   chunking: ChunkingConfig
   libraryType: LibraryType
   avoidNative: boolean
 }
 
-export interface TaskResult {
-  document: StructuredDocument
-  text: string
-  chunks: Chunk[]
-  concepts: ExtractedConcept[]
-  fileType?: string
-}
-
 export type ChildMessage =
   | { type: 'ready' }
   | { type: 'stage'; id: number; stage: ProcessingStage }
   /** `rss` in bytes, for the decision whether to use the child again. */
-  | { type: 'result'; id: number; result: TaskResult; rss: number }
+  | { type: 'result'; id: number; result: ProcessingResult; rss: number }
   | {
       type: 'refused'
       id: number

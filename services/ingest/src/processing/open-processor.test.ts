@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { bombPage, buildPdf } from '../../test/build-pdf.ts'
 import { DEFAULT_CHUNKING } from '../../test/default-chunking.ts'
 import { openProcessor } from './open-processor.ts'
-import type { ProcessFileRequest, ProcessingLimits, Processor } from './processor.ts'
+import type { ProcessingLimits, Processor, ProcessRequest } from './processor.ts'
 
 const LIMITS: ProcessingLimits = {
   timeoutMs: 30_000,
@@ -34,11 +34,7 @@ function open(limits: Partial<ProcessingLimits> = {}, size = 1): Processor {
   })
 }
 
-function file(
-  name: string,
-  content: string | Buffer,
-  rest: Partial<ProcessFileRequest> = {},
-): ProcessFileRequest {
+function file(name: string, content: string | Buffer, rest: Partial<ProcessRequest> = {}): ProcessRequest {
   const path = join(folder, name)
   writeFileSync(path, content)
   return {
@@ -75,7 +71,7 @@ describe('a processor', () => {
   })
   afterAll(() => processor.close())
 
-  it('gives document, text, chunks and concepts, and tells its stages', async () => {
+  it('gives document, chunks and concepts, and tells its stages', async () => {
     const stages: string[] = []
     const request = file('a.md', '# Guide\n\n## Grey Heron\n\nThe Grey Heron waits. A Grey Heron strikes.', {
       onStage: (stage) => stages.push(stage),
@@ -85,22 +81,6 @@ describe('a processor', () => {
     expect(result.chunks[0]?.text).toBe('Guide > Grey Heron\n\nThe Grey Heron waits. A Grey Heron strikes.')
     expect(result.concepts.map(({ key }) => key)).toContain('grey heron')
     expect(stages).toEqual(['parsing', 'chunking', 'concepts'])
-  })
-
-  it('chunks a parsed document again without its file', async () => {
-    const first = await processor.process(file('again.md', `# Guide\n\n${'The heron waits. '.repeat(200)}`))
-    const stages: string[] = []
-    const { document } = first
-    const chunking = { ...DEFAULT_CHUNKING.technical, target_tokens: 100 }
-    const again = await processor.process({
-      document,
-      chunking,
-      itemUid: 'again',
-      libraryType: 'technical',
-      onStage: (stage) => stages.push(stage),
-    })
-    expect(again.chunks.length).toBeGreaterThan(first.chunks.length)
-    expect(stages).toEqual(['chunking', 'concepts'])
   })
 
   it('refuses with the errors of the parser', async () => {
@@ -139,7 +119,7 @@ describe('a processor', () => {
     )
     await expect(running).rejects.toThrow('stop')
     await expect(processor.process(file('g.md', 'Still here.'))).resolves.toMatchObject({
-      text: 'Still here.',
+      chunks: [{ text: 'Still here.' }],
     })
   })
 })
@@ -158,7 +138,7 @@ describe('limits', () => {
     })
     expect(performance.now() - started).toBeLessThan(10_000)
     await expect(processor.process(file('after.md', 'Still here.'))).resolves.toMatchObject({
-      text: 'Still here.',
+      chunks: [{ text: 'Still here.' }],
     })
   })
 

@@ -11,13 +11,7 @@ import {
 import { type Ending, ParserChild } from './child-process.ts'
 import { ProcessingFaultError, ProcessorUnavailableError } from './errors.ts'
 import type { ChildMessage, Task } from './messages.ts'
-import type {
-  ProcessDocumentRequest,
-  ProcessFileRequest,
-  ProcessingResult,
-  Processor,
-  ProcessorOptions,
-} from './processor.ts'
+import type { ProcessingResult, Processor, ProcessorOptions, ProcessRequest } from './processor.ts'
 
 /** Memory that parsers lose, and fragments of the heap, go with the process. */
 const MAX_USES = 500
@@ -27,7 +21,7 @@ const MAX_FAILED_STARTS = 3
 
 interface Job {
   task: Task
-  request: ProcessFileRequest | ProcessDocumentRequest
+  request: ProcessRequest
   resolve: (result: ProcessingResult) => void
   reject: (error: unknown) => void
   crashes: number
@@ -78,7 +72,7 @@ class ProcessPool {
     this.#start(options.size)
   }
 
-  process(request: ProcessFileRequest | ProcessDocumentRequest): Promise<ProcessingResult> {
+  process(request: ProcessRequest): Promise<ProcessingResult> {
     if (this.#closed) return Promise.reject(closedError())
     if (request.signal?.aborted) return Promise.reject(request.signal.reason)
     return new Promise((resolve, reject) => {
@@ -89,7 +83,9 @@ class ProcessPool {
         chunking,
         libraryType,
         avoidNative: false,
-        ...source(request),
+        path: request.path,
+        declaredType: request.declaredType,
+        fileName: request.fileName,
       }
       const job: Job = {
         task,
@@ -251,12 +247,6 @@ class ProcessPool {
     if (outcome) this.#observe((performance.now() - job.started) / 1000, { outcome })
     settle()
   }
-}
-
-function source(request: ProcessFileRequest | ProcessDocumentRequest): Partial<Task> {
-  if ('document' in request) return { document: request.document }
-  const { path, declaredType, fileName } = request
-  return { path, declaredType, fileName }
 }
 
 function inSeconds(milliseconds: number): string {

@@ -27,7 +27,11 @@ export interface ProcessorOptions {
 
 export type ProcessingStage = 'parsing' | 'chunking' | 'concepts'
 
-interface ChunkingRequest {
+/** A file to parse, cut and search for concepts. */
+export interface ProcessRequest {
+  path: string
+  declaredType?: string
+  fileName?: string
   itemUid: string
   chunking: ChunkingConfig
   libraryType: LibraryType
@@ -35,31 +39,17 @@ interface ChunkingRequest {
   onStage?: (stage: ProcessingStage) => void
 }
 
-/** A file to parse. */
-export interface ProcessFileRequest extends ChunkingRequest {
-  path: string
-  declaredType?: string
-  fileName?: string
-}
-
-/** A document that was parsed before, to be chunked (again). */
-export interface ProcessDocumentRequest extends ChunkingRequest {
-  document: StructuredDocument
-}
-
 export interface ProcessingResult {
   document: StructuredDocument
-  /** `renderDocument(document).text`. */
-  text: string
   chunks: Chunk[]
   concepts: ExtractedConcept[]
-  /** MIME type decided from the bytes; absent for a document parsed before. */
-  fileType?: string
+  /** MIME type decided from the bytes. */
+  fileType: string
 }
 
 export interface Processor extends AsyncDisposable {
   /** Waits for a free child. Rejects with a `DocumentError`, or with the signal's reason. */
-  process(request: ProcessFileRequest | ProcessDocumentRequest): Promise<ProcessingResult>
+  process(request: ProcessRequest): Promise<ProcessingResult>
   /** Kills the children, rejects what is in hand, and returns when no process is left. */
   close(): Promise<void>
 }

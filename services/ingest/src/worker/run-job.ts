@@ -56,7 +56,7 @@ export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
     chunks_created: processed.chunks.length,
     concepts_extracted: processed.concepts.length,
     embedding_model: embedder?.model.name ?? null,
-    file_type: processed.fileType ?? row.file_type,
+    file_type: processed.fileType,
     warnings: JSON.stringify(processed.document.warnings),
   })
   // A model that came meanwhile did not find this document among those that wait for it.
@@ -162,7 +162,7 @@ async function store(
     title: row.title,
     content_hash: row.content_hash,
     embedding_model,
-    file_type: processed.fileType ?? row.file_type,
+    file_type: processed.fileType,
     file_size: row.file_size,
     s3_key: originalKey(row),
     metadata: {
