@@ -47,9 +47,9 @@ export interface Workplace {
 }
 
 /** A server that may not run as root gets a folder of `user`'s when we are root. */
-export async function createWorkplace(name: string, user: string): Promise<Workplace> {
+export async function createWorkplace(name: string, user?: string): Promise<Workplace> {
   const dir = await mkdtemp(join(tmpdir(), `mnemosyne-test-${name}-`))
-  if (process.getuid?.() !== 0) return { dir, user: undefined }
+  if (!user || process.getuid?.() !== 0) return { dir, user: undefined }
   const [uid, gid] = await Promise.all([execText('id', ['-u', user]), execText('id', ['-g', user])])
   chownSync(dir, Number(uid), Number(gid))
   return { dir, user }

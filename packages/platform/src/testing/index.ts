@@ -8,11 +8,22 @@ export {
   startRabbitMq,
 } from './rabbitmq-server.ts'
 export {
+  createS3Account,
+  createS3Bucket,
+  type S3Account,
+  type S3Bucket,
+  type S3Server,
+  startS3,
+} from './s3-server.ts'
+export {
   describePostgres,
   describeRabbitMq,
+  describeS3,
   describeServers,
   freshAmqpUrl,
   freshPostgresUrl,
+  freshS3Account,
+  freshS3Bucket,
   type SharedServers,
   sharedRabbitMq,
   shareServers,

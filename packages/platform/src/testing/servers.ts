@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, inject, it } from 'vitest'
 import { createPostgresDatabase, startPostgres, type TestServer } from './postgres-server.ts'
 import { createRabbitVhost, type RabbitServer, startRabbitMq } from './rabbitmq-server.ts'
+import { createS3Account, createS3Bucket, type S3Account, type S3Bucket, startS3 } from './s3-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,6 +17,7 @@ declare module 'vitest' {
 interface Addresses {
   postgres: { url: string }
   rabbitmq: { url: string; managementUrl: string }
+  s3: { url: string }
 }
 type Kind = keyof Addresses
 type Answer<K extends Kind> = Addresses[K] | { unavailable: string }
@@ -35,6 +37,7 @@ export async function shareServers(): Promise<SharedServers> {
   const start: { [K in Kind]: () => Promise<TestServer | RabbitServer> } = {
     postgres: startPostgres,
     rabbitmq: startRabbitMq,
+    s3: startS3,
   }
   const started = new Map<Kind, Promise<TestServer | RabbitServer>>()
   const ask = (kind: Kind) => {
@@ -75,6 +78,16 @@ export async function freshAmqpUrl(): Promise<string> {
 /** The shared RabbitMQ itself, to look inside with `rabbitRequest`. */
 export const sharedRabbitMq = (): Promise<Addresses['rabbitmq']> => available('rabbitmq')
 
+/** A new, empty bucket on the run's shared S3 server, of an account of its own that sees no other bucket. */
+export async function freshS3Bucket(): Promise<S3Bucket> {
+  return createS3Bucket(await available('s3'))
+}
+
+/** A new account there that owns nothing. As `userplus` it may make buckets, as `user` not. */
+export async function freshS3Account(role: 'user' | 'userplus'): Promise<S3Account> {
+  return createS3Account(await available('s3'), role)
+}
+
 /**
  * `describe` for tests over a real PostgreSQL. Where there is none and none can be installed they are skipped,
  * with the reason in the name and on stderr; with `CI=true` that is a failure. Await it at the top of a file.
@@ -86,7 +99,11 @@ export const describePostgres = (name: string, suite: (freshUrl: () => Promise<s
 export const describeRabbitMq = (name: string, suite: (freshUrl: () => Promise<string>) => void) =>
   describeWith('rabbitmq', name, () => suite(freshAmqpUrl))
 
-/** The same over both. */
+/** The same over a real S3 server. */
+export const describeS3 = (name: string, suite: (freshBucket: () => Promise<S3Bucket>) => void) =>
+  describeWith('s3', name, () => suite(freshS3Bucket))
+
+/** The same over PostgreSQL and RabbitMQ. */
 export const describeServers = (name: string, suite: () => void) =>
   describeWith(['postgres', 'rabbitmq'], name, suite)
 
