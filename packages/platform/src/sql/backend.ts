@@ -10,6 +10,8 @@ export interface Backend
   writeDriver: Driver
   /** For transactions whose commit need not wait for the disk. Takes turns, or shares the pool, with `writeDriver`. */
   relaxedDriver: Driver
+  /** For transactions that read one state and hold nobody up. */
+  snapshotDriver: Driver
   /** A driver's error in the port's words, or the error itself. */
   explain(error: unknown): unknown
   /** Whether the transaction failed only because of others that ran at the same time. */

@@ -63,6 +63,7 @@ class KyselySql<DB> implements Sql<DB> {
   readonly read: Kysely<DB>
   readonly #write: Kysely<DB>
   readonly #relaxed: Kysely<DB>
+  readonly #snapshot: Kysely<DB>
   readonly #backend: Backend
   readonly #options: SqlOptions
   /** The open transaction that the present code runs in. */
@@ -76,6 +77,7 @@ class KyselySql<DB> implements Sql<DB> {
     this.read = this.#kysely(backend.readDriver, 'read')
     this.#write = this.#kysely(backend.writeDriver, 'write')
     this.#relaxed = this.#kysely(backend.relaxedDriver, 'write')
+    this.#snapshot = this.#kysely(backend.snapshotDriver, 'write')
     this.#observe = observers(backend, options.metrics)
   }
 
@@ -92,6 +94,22 @@ class KyselySql<DB> implements Sql<DB> {
           if (attempt === ATTEMPTS || !this.#backend.retryable(error)) throw error
           await sleep(Math.random() * 20 * 2 ** attempt)
         }
+      }
+    })
+  }
+
+  async snapshot<T>(work: (db: Transaction<DB>) => Promise<T>): Promise<T> {
+    this.#refuseInside('snapshot')
+    return span('sql.snapshot', { 'db.system.name': this.dialect }, async () => {
+      const scope = { open: true }
+      try {
+        return await this.#snapshot
+          .transaction()
+          .setIsolationLevel('repeatable read')
+          .setAccessMode('read only')
+          .execute((db) => this.#scope.run(scope, () => work(db)))
+      } finally {
+        scope.open = false
       }
     })
   }

@@ -27,6 +27,11 @@ export interface Sql<DB> {
    */
   transaction<T>(work: (tx: Transaction<DB>) => Promise<T>, options?: TransactionOptions): Promise<T>
   /**
+   * Runs `work` on one state of the whole schema, which later commits do not change and which holds nobody up.
+   * It reads only, page by page by a key; on PostgreSQL a minute between two statements ends it.
+   */
+  snapshot<T>(work: (db: Transaction<DB>) => Promise<T>): Promise<T>
+  /**
    * Runs those of `migrations` that were not run yet, in order, in one transaction, under a lock that other
    * processes wait for. Returns the names of those run now. Throws `NewerSchemaError`.
    */

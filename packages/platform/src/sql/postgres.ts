@@ -51,6 +51,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     readDriver: dialect.createDriver(),
     writeDriver: dialect.createDriver(),
     relaxedDriver: relaxed(dialect.createDriver()),
+    snapshotDriver: dialect.createDriver(),
     createQueryCompiler: () => new PostgresQueryCompiler(),
     createAdapter: () => new PostgresAdapter(),
     createIntrospector: (db) => new PostgresIntrospector(db),

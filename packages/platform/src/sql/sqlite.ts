@@ -40,6 +40,8 @@ export function openSqlite(file: string): Backend {
     readDriver: new SqliteDriver(reader, { exclusive: reader === writer }),
     writeDriver: new SqliteDriver(writer, { exclusive: true }),
     relaxedDriver: new SqliteDriver(writer, { exclusive: true, durable: false }),
+    snapshotDriver:
+      file === ':memory:' ? new SqliteDriver(writer, { exclusive: true }) : new SnapshotDriver(file),
     createQueryCompiler: () => new SqliteQueryCompiler(),
     createAdapter: () => new SqliteAdapter(),
     createIntrospector: (db) => new SqliteIntrospector(db),
@@ -132,6 +134,11 @@ class SqliteConnection implements DatabaseConnection {
     }
   }
 
+  /** What is read from here on is as it is now: a deferred transaction settles on a state with its first read. */
+  beginSnapshot(): void {
+    this.#open().exec('BEGIN; SELECT count(*) FROM sqlite_schema')
+  }
+
   /** In WAL mode only FULL makes a commit survive a power cut; it brings all commits before it to the disk as well. */
   #setDurable(durable: boolean): void {
     if (durable === this.#durable) return
@@ -216,6 +223,39 @@ class SqliteDriver implements Driver {
 
   async rollbackTransaction(): Promise<void> {
     this.#connection.rollback()
+  }
+
+  async destroy(): Promise<void> {}
+}
+
+/** Each snapshot has a connection of its own, which reads beside the writer and writes nothing. */
+class SnapshotDriver implements Driver {
+  readonly #file: string
+
+  constructor(file: string) {
+    this.#file = file
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<SqliteConnection> {
+    return connect(this.#file, true)
+  }
+
+  async releaseConnection(connection: SqliteConnection): Promise<void> {
+    await connection.close()
+  }
+
+  async beginTransaction(connection: SqliteConnection): Promise<void> {
+    connection.beginSnapshot()
+  }
+
+  async commitTransaction(connection: SqliteConnection): Promise<void> {
+    connection.commit()
+  }
+
+  async rollbackTransaction(connection: SqliteConnection): Promise<void> {
+    connection.rollback()
   }
 
   async destroy(): Promise<void> {}

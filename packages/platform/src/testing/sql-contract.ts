@@ -485,6 +485,30 @@ export function sqlContract(
       })
     })
 
+    describe('a snapshot', () => {
+      it('is one state, while others write', async () => {
+        await add({ id: '1', name: 'before' })
+        const other = await connect()
+        const meanwhile = thing({ id: '2', name: 'meanwhile' })
+        const seen = await db.snapshot(async (state) => {
+          const first = await state.selectFrom('things').select('name').execute()
+          await other.transaction((tx) => tx.insertInto('things').values(meanwhile).execute())
+          return [first, await state.selectFrom('things').select('name').execute()]
+        })
+        expect(seen).toEqual([[{ name: 'before' }], [{ name: 'before' }]])
+        expect(await names()).toEqual(['before', 'meanwhile'])
+      })
+
+      it('writes nothing', async () => {
+        const write = db.snapshot((state) => state.deleteFrom('things').execute())
+        await expect(write).rejects.toThrow(/read-?only/)
+      })
+
+      it('refuses reads and transactions on the same handle inside of it', async () => {
+        await expect(db.snapshot(() => names())).rejects.toThrow(SqlMisuseError)
+      })
+    })
+
     it('keeps what was committed when closed and opened again', async () => {
       await add({ name: 'kept' })
       await db.close()
