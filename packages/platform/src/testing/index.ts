@@ -1,5 +1,7 @@
 export { blobsContract } from './blobs-contract.ts'
 export { type BusOpening, busContract } from './bus-contract.ts'
+export type { Neo4jVersion } from './neo4j-install.ts'
+export { startNeo4j } from './neo4j-server.ts'
 export { createPostgresDatabase, startPostgres, type TestServer } from './postgres-server.ts'
 export {
   createRabbitVhost,
@@ -16,6 +18,7 @@ export {
   startS3,
 } from './s3-server.ts'
 export {
+  describeNeo4j,
   describePostgres,
   describeRabbitMq,
   describeS3,
@@ -24,6 +27,8 @@ export {
   freshPostgresUrl,
   freshS3Account,
   freshS3Bucket,
+  leaseNeo4j,
+  type Neo4jLease,
   type SharedServers,
   sharedRabbitMq,
   shareServers,

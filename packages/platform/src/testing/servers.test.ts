@@ -1,8 +1,16 @@
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
 import { connect } from 'amqplib'
+import neo4j from 'neo4j-driver'
 import pg from 'pg'
 import { expect, it } from 'vitest'
-import { describePostgres, describeRabbitMq, describeS3, freshS3Account } from './servers.ts'
+import {
+  describeNeo4j,
+  describePostgres,
+  describeRabbitMq,
+  describeS3,
+  freshS3Account,
+  type Neo4jLease,
+} from './servers.ts'
 
 await describePostgres('PostgreSQL for tests', (freshUrl) => {
   it('gives each test an empty database of its own', async () => {
@@ -50,3 +58,33 @@ await describeS3('S3 for tests', (freshBucket) => {
 
 const s3 = (endpoint: string, credentials: { accessKeyId: string; secretAccessKey: string }) =>
   new S3Client({ endpoint, region: 'us-east-1', credentials, forcePathStyle: true })
+
+await describeNeo4j('Neo4j for tests', (lease) => {
+  it('lends a server to one at a time, and empties it before', async () => {
+    const first = await lease()
+    await cypher(first.url, 'CREATE CONSTRAINT some FOR (n:Thing) REQUIRE n.uid IS UNIQUE')
+    await cypher(first.url, 'CREATE (:Thing {uid: 1})-[:OF]->(:Thing {uid: 2})')
+    const second = await lease()
+    expect(second.url).not.toBe(first.url)
+    let third: Neo4jLease | undefined
+    const waiting = lease().then((lent) => {
+      third = lent
+    })
+    expect(await cypher(second.url, 'MATCH (n) RETURN count(n) AS answer')).toBe(0)
+    expect(third).toBeUndefined()
+    await first.release()
+    await waiting
+    expect(third?.url).toBe(first.url)
+    expect(await cypher(first.url, 'MATCH (n) RETURN count(n) AS answer')).toBe(0)
+    await cypher(first.url, 'CREATE CONSTRAINT some FOR (n:Other) REQUIRE n.uid IS UNIQUE')
+    await second.release()
+    await third?.release()
+  })
+})
+
+async function cypher(url: string, query: string): Promise<unknown> {
+  const { host, username, password } = new URL(url)
+  await using driver = neo4j.driver(`bolt://${host}`, neo4j.auth.basic(username, password))
+  const { records } = await driver.executeQuery(query)
+  return records[0]?.get('answer').toNumber()
+}
