@@ -5,12 +5,12 @@ import {
   libraryContract,
   searchContract,
 } from '@mnemosyne/contracts'
+import { version } from '@mnemosyne/platform'
 import { CommandError, EXIT } from './output.ts'
 import { reachRunning } from './system/control.ts'
 import { openSystem } from './system/open-system.ts'
 import type { Env } from './system/settings.ts'
 import { readSettings } from './system/settings.ts'
-import { version } from './version.ts'
 
 export interface ConnectOptions {
   dataDir?: string

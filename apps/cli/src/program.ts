@@ -1,3 +1,4 @@
+import { version } from '@mnemosyne/platform'
 import { Command } from 'commander'
 import {
   createUserCommand,
@@ -10,7 +11,6 @@ import { searchCommand } from './commands/search.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
 import { reportFailure } from './output.ts'
-import { version } from './version.ts'
 
 /** Runs the command line to its end; what it amounts to is in `process.exitCode`. */
 export async function main(): Promise<void> {

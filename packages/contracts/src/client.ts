@@ -1,15 +1,21 @@
 import { createORPCClient } from '@orpc/client'
 import type { AnyContractRouter, ContractRouterClient } from '@orpc/contract'
 import { OpenAPILink } from '@orpc/openapi-client/fetch'
-import { PRINCIPAL_HEADER, type ServiceName } from './principal.ts'
+import {
+  DELEGATION_HEADER,
+  type Delegations,
+  encodeDelegations,
+  PRINCIPAL_HEADER,
+  type ServiceName,
+} from './principal.ts'
 
 export type FetchHandler = (request: Request) => Promise<Response>
 
-/** Assertions that the caller's signer made for the services that may be called on its behalf. */
-export type Delegations = Partial<Record<ServiceName, string>>
-
 export interface CallContext {
+  /** Presented to the callee: the one for its audience. */
   delegations?: Delegations
+  /** Handed on to the callee, to present to others; only who signs has any to hand on. */
+  handOn?: Delegations
 }
 
 export type Client<C extends AnyContractRouter> = ContractRouterClient<C, CallContext>
@@ -51,7 +57,11 @@ export function createClient<C extends AnyContractRouter>(
     },
     headers: ({ context }) => {
       const assertion = options.audience && context.delegations?.[options.audience]
-      return { ...options.headers?.(), ...(assertion && { [PRINCIPAL_HEADER]: assertion }) }
+      return {
+        ...options.headers?.(),
+        ...(assertion && { [PRINCIPAL_HEADER]: assertion }),
+        ...(context.handOn && { [DELEGATION_HEADER]: encodeDelegations(context.handOn) }),
+      }
     },
   })
   return createORPCClient(link)

@@ -28,3 +28,29 @@ export const COMMANDS = {
 
 export type CommandQueue = keyof typeof COMMANDS
 export type CommandData<Q extends CommandQueue> = z.infer<(typeof COMMANDS)[Q]>
+
+/**
+ * The durable queues of those who hear events, and what each hears. Declared by everybody who speaks to the broker:
+ * an event that is sent before its hearers have ever started has to wait for them.
+ */
+export const SUBSCRIPTIONS = {
+  'auth.library-events': ['library.created.v1', 'library.deleted.v1'],
+  'ingest.library-events': ['library.deleted.v1', 'item.deleted.v1'],
+  'library.ingest-events': ['ingest.job.accepted.v1', 'ingest.job.completed.v1', 'ingest.job.failed.v1'],
+} as const satisfies Record<string, readonly EventType[]>
+
+/**
+ * Throws when a message's data is not what its contract says; asked at both ends of the bus. What has no contract
+ * here passes: its hearer decides.
+ */
+export function validateMessage(message: {
+  kind: 'event' | 'command'
+  destination: string
+  body: unknown
+}): void {
+  if (message.kind === 'command') {
+    COMMANDS[message.destination as CommandQueue]?.parse(message.body)
+    return
+  }
+  EVENTS[message.destination as EventType]?.parse((message.body as { data: unknown }).data)
+}

@@ -14,7 +14,6 @@ export {
   CallError,
   type Client,
   createClient,
-  type Delegations,
   type FetchHandler,
 } from './client.ts'
 export {
@@ -34,6 +33,8 @@ export {
   EVENTS,
   type EventData,
   type EventType,
+  SUBSCRIPTIONS,
+  validateMessage,
 } from './events.ts'
 export {
   ContentHash,
@@ -64,9 +65,13 @@ export {
   WorkspaceId,
 } from './library.ts'
 export {
+  DELEGATES,
   DELEGATION_HEADER,
+  type Delegations,
+  encodeDelegations,
   PRINCIPAL_HEADER,
   Principal,
+  parseDelegations,
   REQUEST_ID_HEADER,
   SERVICE_NAMES,
   type ServiceName,

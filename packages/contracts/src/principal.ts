@@ -29,6 +29,33 @@ export const PRINCIPAL_HEADER = 'x-mnemosyne-principal'
 export const DELEGATION_HEADER = 'x-mnemosyne-delegation'
 export const REQUEST_ID_HEADER = 'x-request-id'
 
+/**
+ * Whom each service may call on a caller's behalf. Whoever signs the caller for a service (the gateway, or mcp for
+ * direct calls) hands it assertions for these beside, and no others.
+ */
+export const DELEGATES: Readonly<Record<Exclude<ServiceName, 'gateway'>, readonly ServiceName[]>> = {
+  auth: ['library'],
+  library: ['auth'],
+  ingest: ['library'],
+  search: [],
+  mcp: ['search', 'library'],
+}
+
+/** Assertions that the caller's signer made for the services that may be called on its behalf. */
+export type Delegations = Partial<Record<ServiceName, string>>
+
+/** `library=<jws>,auth=<jws>`: the value of the delegation header. */
+export function encodeDelegations(delegations: Delegations): string {
+  return Object.entries(delegations)
+    .map(([service, assertion]) => `${service}=${assertion}`)
+    .join(',')
+}
+
+export function parseDelegations(header: string | null): Delegations {
+  if (!header) return {}
+  return Object.fromEntries(header.split(',').map((part) => part.split('=', 2) as [string, string]))
+}
+
 /** The caller that a service is when no person is behind a call: it reads nothing and owns nothing. */
 export function servicePrincipal(surface: Surface): Principal {
   return {

@@ -1,4 +1,4 @@
-import { type Delegations, Principal, type ServiceName } from '@mnemosyne/contracts'
+import { Principal, type ServiceName } from '@mnemosyne/contracts'
 import {
   type CryptoKey,
   errors,
@@ -133,16 +133,4 @@ export async function createVerifier(audience: ServiceName, keys: AssertionKeys)
       throw new AssertionError({ cause })
     }
   }
-}
-
-/** `library=<jws>,auth=<jws>`: what the signer lets the callee present to others on the caller's behalf. */
-export function encodeDelegations(delegations: Delegations): string {
-  return Object.entries(delegations)
-    .map(([service, assertion]) => `${service}=${assertion}`)
-    .join(',')
-}
-
-export function parseDelegations(header: string | null): Delegations {
-  if (!header) return {}
-  return Object.fromEntries(header.split(',').map((part) => part.split('=', 2) as [string, string]))
 }

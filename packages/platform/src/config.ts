@@ -21,6 +21,28 @@ export const secret = <T extends z.ZodType>(schema: T): T => schema.meta({ secre
 export const about = <T extends z.ZodType>(schema: T, description: string): T =>
   schema.meta({ ...schema.meta(), description }) as T
 
+/** Variables that several processes read, each of its own accord. */
+export const DatabaseUrl = secret(
+  about(
+    z.string(),
+    'postgres://USER:PASSWORD@HOST:PORT/DATABASE; each service has a schema of its name in it',
+  ),
+)
+export const BrokerUrl = secret(about(z.string(), 'RabbitMQ, amqp://USER:PASSWORD@HOST:PORT/VHOST'))
+export const GraphUrl = secret(about(z.string(), 'Neo4j, bolt://USER:PASSWORD@HOST:PORT'))
+
+/** The variable with which a service is told where another one listens. */
+export const ServiceUrls = (service: string) =>
+  about(
+    z
+      .string()
+      .refine(
+        (text) => text.split(',').every((url) => /^https?:$/.test(URL.parse(url.trim())?.protocol ?? '')),
+        'must be http://HOST:PORT, several separated by commas',
+      ),
+    `where the ${service} service listens; several addresses by comma`,
+  )
+
 export class ConfigError extends Error {
   readonly code = 'CONFIG_INVALID'
   readonly faults: string[]
@@ -81,4 +103,26 @@ export function goneVariables(env: Record<string, string | undefined>): string[]
   return Object.keys(env).filter((name) =>
     GONE.some((gone) => (gone.endsWith('_') ? name.startsWith(gone) : name === gone)),
   )
+}
+
+const FORMER_NAMES = { NEO4J_URL: 'NEOMODEL_NEO4J_BOLT_URL', AMQP_URL: 'CELERY_BROKER_URL' }
+
+/**
+ * `env` with what is set under a former name only, and with DATABASE_URL made of its five parts (APP_DB_NAME,
+ * APP_DB_USER, APP_DB_PASSWORD, DB_HOST, DB_PORT) where it is not set itself.
+ */
+export function withFormerNames(env: Record<string, string | undefined>): Record<string, string | undefined> {
+  const named = { ...env }
+  for (const [name, former] of Object.entries(FORMER_NAMES)) named[name] ||= env[former]
+  named.DATABASE_URL ||= databaseUrlOf(env)
+  return named
+}
+
+function databaseUrlOf(env: Record<string, string | undefined>): string | undefined {
+  const { APP_DB_NAME, APP_DB_USER, APP_DB_PASSWORD, DB_HOST, DB_PORT = '5432' } = env
+  if (!APP_DB_NAME || !APP_DB_USER || !DB_HOST) return undefined
+  const account = [APP_DB_USER, ...(APP_DB_PASSWORD ? [APP_DB_PASSWORD] : [])]
+    .map(encodeURIComponent)
+    .join(':')
+  return `postgres://${account}@${DB_HOST}:${DB_PORT}/${encodeURIComponent(APP_DB_NAME)}`
 }

@@ -3,7 +3,6 @@ export {
   type AssertionKeys,
   createSigner,
   createVerifier,
-  encodeDelegations,
   generateAssertionKeys,
   parseAssertionKeys,
   publicKeys,
@@ -63,15 +62,20 @@ export { untilHandled } from './bus/until-handled.ts'
 export { type Clock, systemClock } from './clock.ts'
 export {
   about,
+  BrokerUrl,
   ConfigError,
   Count,
+  DatabaseUrl,
   Flag,
+  GraphUrl,
   goneVariables,
   LogLevel,
   Port,
   parseConfig,
   printConfig,
+  ServiceUrls,
   secret,
+  withFormerNames,
 } from './config.ts'
 export {
   type DataFolder,
@@ -82,11 +86,14 @@ export {
   openDataFolder,
 } from './data-folder/data-folder.ts'
 export { DomainError, FieldError } from './errors.ts'
+export { httpUpstream, type UpstreamOptions } from './http-upstream.ts'
 export { type Listener, listen, PortInUseError } from './listen.ts'
 export { createLog, type Logger, type LogOptions, openLogFile } from './log.ts'
 export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
 export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'
-export { type Check, probe, type Readiness, readinessOf } from './readiness.ts'
+export { noteFatal, untilStopped } from './process-end.ts'
+export { type Check, peerReadiness, probe, type Readiness, readinessOf } from './readiness.ts'
+export { processVariables, runService, type ServiceProcess } from './run-service.ts'
 export {
   type AppEnv,
   type RequestContext,
@@ -107,6 +114,7 @@ export {
   SqlUnavailableError,
   type TransactionOptions,
 } from './sql/port.ts'
+export type { SchemaRecord, TableRecord } from './sql/schema-record.ts'
 export {
   createRegistry,
   currentRequest,
@@ -118,3 +126,5 @@ export {
   withTrace,
 } from './telemetry.ts'
 export { startTracing } from './tracing.ts'
+export { version } from './version.ts'
+export { within } from './within.ts'

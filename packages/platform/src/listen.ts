@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, Server as NetServer } from 'node:net'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import type { FetchHandler } from '@mnemosyne/contracts'
 
@@ -15,8 +15,12 @@ export class PortInUseError extends Error {
 export interface Listener {
   /** The address that answers, without a slash at its end; empty for a socket file. */
   readonly url: string
-  /** Takes no new requests, gives those in hand `graceMs`, then cuts what is left. */
-  close(graceMs?: number): Promise<void>
+  /**
+   * Takes no new connections, and tells those that are there to end: a caller who is about to use one again does not
+   * run into its end. After `drainMs` idle ones are closed; those with a request in hand are given `graceMs` in all,
+   * then cut.
+   */
+  close(graceMs?: number, drainMs?: number): Promise<void>
 }
 
 /** Principals of callers with very many libraries make long headers. */
@@ -33,19 +37,29 @@ function dropRest(incoming: IncomingMessage): void {
   incoming.resume()
 }
 
-/** Serves `fetch` on a port (0: any free one) or on a socket file. */
+/**
+ * Serves `fetch` on a port (0: any free one) or on a socket file. While `admits` says no, a caller who asks first
+ * (`Expect: 100-continue`) is answered before the body is sent.
+ */
 export async function listen(
   fetch: FetchHandler,
   where: { host: string; port: number } | { path: string },
+  admits: () => boolean = () => true,
 ): Promise<Listener> {
+  let closing = false
   const server = createAdaptorServer({
     fetch: (request, env) => {
       const { incoming, outgoing } = env as HttpBindings
       outgoing.once('finish', () => dropRest(incoming))
+      if (closing) outgoing.setHeader('connection', 'close')
       return fetch(request)
     },
     serverOptions: { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0 },
   }) as Server
+  server.on('checkContinue', (incoming, outgoing) => {
+    if (admits()) outgoing.writeContinue()
+    server.emit('request', incoming, outgoing)
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
@@ -59,14 +73,17 @@ export async function listen(
   const { port } = ('port' in where ? server.address() : { port: 0 }) as AddressInfo
   return {
     url: 'port' in where ? `http://${where.host.includes(':') ? `[${where.host}]` : where.host}:${port}` : '',
-    close: (graceMs = 5_000) =>
+    close: (graceMs = 5_000, drainMs = 0) =>
       new Promise((resolve) => {
+        closing = true
         const cut = setTimeout(() => server.closeAllConnections(), graceMs)
-        server.close(() => {
+        const drained = setTimeout(() => server.closeIdleConnections(), drainMs)
+        // Not http's own `close`, which closes idle connections at once.
+        NetServer.prototype.close.call(server, () => {
           clearTimeout(cut)
+          clearTimeout(drained)
           resolve()
         })
-        server.closeIdleConnections()
       }),
   }
 }

@@ -5,6 +5,7 @@ import {
   type FetchHandler,
   PRINCIPAL_HEADER,
   type Principal,
+  parseDelegations,
   REQUEST_ID_HEADER,
   type ServiceName,
 } from '@mnemosyne/contracts'
@@ -12,7 +13,7 @@ import { OpenAPIHandler } from '@orpc/openapi/fetch'
 import { ORPCError, type Router, ValidationError } from '@orpc/server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { AssertionError, parseDelegations, type Verifier } from './assertion.ts'
+import { AssertionError, type Verifier } from './assertion.ts'
 import { DomainError, FieldError } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { Readiness } from './readiness.ts'

@@ -1,16 +1,10 @@
-import { about, LogLevel, secret } from '@mnemosyne/platform'
+import { BrokerUrl, DatabaseUrl, processVariables, ServiceUrls } from '@mnemosyne/platform'
 import { z } from 'zod'
 
-export const authConfig = z.object({
-  DATABASE_URL: about(
-    secret(z.string().optional()),
-    'PostgreSQL of the schema "auth". Embedded: a SQLite file in the data folder.',
-  ),
-  AMQP_URL: about(secret(z.string().optional()), 'RabbitMQ. Embedded: the bus of the process.'),
-  ASSERTION_KEYS: about(
-    secret(z.string().optional()),
-    'JWK set of Ed25519 public keys, to verify principals. Embedded: made at start.',
-  ),
-  LOGGING_LEVEL: about(LogLevel.default('info'), 'Least level that is logged.'),
+/** The variables of auth as a process of its own. In one process with the others it has none. */
+export const authProcessConfig = z.object({
+  ...processVariables(23_182),
+  DATABASE_URL: DatabaseUrl,
+  AMQP_URL: BrokerUrl,
+  LIBRARY_URL: ServiceUrls('library'),
 })
-export type AuthConfig = z.infer<typeof authConfig>

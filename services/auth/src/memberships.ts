@@ -14,7 +14,7 @@ export function membershipsOf({ sql }: Pick<AuthContext, 'sql'>, userId: string)
 
 /** Makes `username` an owner of a library. Idempotent. Throws DomainError USER_NOT_FOUND, USER_DISABLED. */
 export async function putOwner(
-  context: AuthContext,
+  context: Pick<AuthContext, 'sql' | 'clock'>,
   by: Actor,
   { library_uid, username }: { library_uid: string; username: string },
 ): Promise<void> {
@@ -36,7 +36,11 @@ export async function putOwner(
  * A library is gone: so are its memberships, and its place in every token. A list that becomes empty sees
  * nothing. Idempotent.
  */
-export async function forgetLibrary(context: AuthContext, by: Actor, libraryUid: string): Promise<void> {
+export async function forgetLibrary(
+  context: Pick<AuthContext, 'sql' | 'clock'>,
+  by: Actor,
+  libraryUid: string,
+): Promise<void> {
   // Serializable, because a list is read and written back: another change to it in between must not be lost.
   const options = { isolation: 'serializable' } as const
   await context.sql.transaction(async (tx) => {

@@ -1,4 +1,4 @@
-import { EVENTS } from '@mnemosyne/contracts'
+import { EVENTS, SUBSCRIPTIONS } from '@mnemosyne/contracts'
 import {
   type Bus,
   type BusMessage,
@@ -48,7 +48,7 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
   const context: AuthContext = { sql, library, relay: { wake: () => wakeable.wake() }, clock, ids, log }
   const events = await bus.subscribe({
     queue: 'auth.library-events',
-    topics: ['library.created.v1', 'library.deleted.v1'],
+    topics: [...SUBSCRIPTIONS['auth.library-events']],
     handle: untilHandled((message) => hearLibraryEvent(context, message), log),
   })
   const relay = startRelay({ sql, bus, clock, log, metrics })

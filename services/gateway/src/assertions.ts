@@ -1,6 +1,6 @@
-import type { Principal, ServiceName } from '@mnemosyne/contracts'
-import { type Clock, encodeDelegations, type Signer } from '@mnemosyne/platform'
-import { DELEGATES, type Target } from './routes.ts'
+import { DELEGATES, encodeDelegations, type Principal, type ServiceName } from '@mnemosyne/contracts'
+import type { Clock, Signer } from '@mnemosyne/platform'
+import type { Target } from './routes.ts'
 
 /** Half the lifetime of an assertion, so that a kept one is good for a request that starts now. */
 const KEEP_MS = 30_000

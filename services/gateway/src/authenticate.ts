@@ -9,7 +9,7 @@ import {
   type Surface,
   servicePrincipal,
 } from '@mnemosyne/contracts'
-import { currentRequest, traceHeaders } from '@mnemosyne/platform'
+import { currentRequest, traceHeaders, within } from '@mnemosyne/platform'
 import type { Assert } from './assertions.ts'
 
 /** Milliseconds for auth to resolve a credential, so that the caller has an answer within two seconds. */
@@ -66,20 +66,4 @@ export function createAuthenticate(options: { auth: FetchHandler; assert: Assert
 
 function refused(reason: 'missing' | 'unknown_token', detail: string): Resolution {
   return { outcome: 'refused', reason, detail }
-}
-
-/** Rejects after `ms` even when `work` does not heed its signal. */
-export async function within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const deadline = new AbortController()
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    const error = new Error(`no answer within ${ms} ms`)
-    reject(error)
-    deadline.abort(error)
-  }, ms)
-  try {
-    return await Promise.race([work(deadline.signal), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -1,4 +1,4 @@
-import { about, Count, LogLevel, secret } from '@mnemosyne/platform'
+import { about, Count, processVariables, ServiceUrls } from '@mnemosyne/platform'
 import { z } from 'zod'
 
 const ONE_GIBIBYTE = 1_073_741_824
@@ -19,10 +19,15 @@ export const gatewayConfig = z.object({
     'Host names that requests may be addressed to, by comma; ".example.org" includes its subdomains. Unset or *: any.',
   ),
   UPLOAD_MAX_BYTES: about(Count.default(ONE_GIBIBYTE), 'Largest upload in bytes.'),
-  ASSERTION_KEYS: about(
-    secret(z.string().optional()),
-    'JWK set of Ed25519 keys with a private part, to sign principals. Embedded: made at start.',
-  ),
-  LOGGING_LEVEL: about(LogLevel.default('info'), 'Least level that is logged.'),
 })
 export type GatewayConfig = z.infer<typeof gatewayConfig>
+
+/** The variables of the gateway as a process of its own: it has no store and no broker. */
+export const gatewayProcessConfig = gatewayConfig.extend({
+  ...processVariables(23_181),
+  AUTH_URL: ServiceUrls('auth'),
+  LIBRARY_URL: ServiceUrls('library'),
+  INGEST_URL: ServiceUrls('ingest'),
+  SEARCH_URL: ServiceUrls('search'),
+  MCP_URL: ServiceUrls('mcp'),
+})

@@ -1,4 +1,3 @@
-export { type GatewayConfig, gatewayConfig } from './config.ts'
+export { type GatewayConfig, gatewayConfig, gatewayProcessConfig } from './config.ts'
 export type { Upstreams } from './forward.ts'
 export { type GatewayDeps, startGateway } from './gateway.ts'
-export { httpUpstream } from './http-upstream.ts'

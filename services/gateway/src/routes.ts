@@ -46,16 +46,15 @@ export const PUBLIC_PATHS = [
   '/.well-known/oauth-protected-resource/mcp',
 ] as const
 
-/** Whom each service may call on a caller's behalf. It is handed assertions for these and no others. */
-export const DELEGATES: Record<Target, readonly Target[]> = {
-  auth: ['library'],
-  library: ['auth'],
-  ingest: ['library'],
-  search: [],
-  mcp: ['search', 'library'],
-}
-
 const BY_LENGTH = [...ROUTES].sort((a, b) => b.prefix.length - a.prefix.length)
+
+/** POSTs that make something anew each time. All others have an effect once: by a key in the body, or none at all. */
+const NOT_REPEATABLE = new Set(['/profile/api/tokens'])
+
+/** Whether a request may reach a service twice, when its connection broke off without an answer. */
+export function isRepeatable({ method, url }: Pick<Request, 'method' | 'url'>): boolean {
+  return method !== 'POST' || !NOT_REPEATABLE.has(new URL(url).pathname.replace(/\/$/, ''))
+}
 
 /** The route of a plain path, or undefined. */
 export function routeOf(path: string): Route | undefined {

@@ -1,9 +1,8 @@
 import { connect } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { FetchHandler } from '@mnemosyne/contracts'
-import { type Listener, listen } from '@mnemosyne/platform'
+import { httpUpstream, type Listener, listen } from '@mnemosyne/platform'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { httpUpstream } from '../src/index.ts'
 import { openWorld } from './harness.ts'
 
 const open: Listener[] = []

@@ -1,19 +1,32 @@
-import { about, Count, LogLevel, secret } from '@mnemosyne/platform'
+import {
+  about,
+  BrokerUrl,
+  Count,
+  DatabaseUrl,
+  GraphUrl,
+  processVariables,
+  ServiceUrls,
+} from '@mnemosyne/platform'
 import { z } from 'zod'
 
 const MEBIBYTE = 1_048_576
 
-/** The variables of the ingest service. */
+const FORMER_QUEUES: Record<string, string> = { celery: 'default' }
+
+/** The last part of the queues' names: `embedding` of `ingest.embedding`. */
+const WorkerQueues = z
+  .string()
+  .transform((text) => text.split(',').map((name) => FORMER_QUEUES[name.trim()] ?? name.trim()))
+  .pipe(z.array(z.enum(['embedding', 'batch', 'default'], 'must be embedding, batch or default, by comma')))
+
+/** The variables of the ingest service, in one process with the others or not. */
 export const ingestConfig = z.object({
-  DATABASE_URL: secret(
-    about(z.string().optional(), 'postgres://… or sqlite:FILE; without it a file in the data folder'),
-  ),
-  AMQP_URL: secret(about(z.string().optional(), 'amqp://…; without it the bus of the process')),
-  ASSERTION_KEYS: secret(
-    about(z.string().optional(), 'JWK set of the public keys by which callers are verified'),
-  ),
   DAEDALUS_STORAGE_DIR: about(z.string().optional(), "folder that holds Daedalus's files, read only"),
   SPELUNKER_STORAGE_DIR: about(z.string().optional(), "folder that holds Spelunker's files, read only"),
+  WORKER_QUEUES: about(
+    WorkerQueues.default(['embedding', 'batch', 'default']),
+    'queues whose work is done here, by comma',
+  ),
   WORKER_CONCURRENCY: about(Count.default(2), 'jobs in hand at once'),
   EMBEDDING_BATCH_SIZE: about(Count.default(8), 'passages embedded and kept at once'),
   INGEST_MAX_FILE_BYTES: about(Count.default(256 * MEBIBYTE), 'largest file that is taken in'),
@@ -30,6 +43,14 @@ export const ingestConfig = z.object({
     Count.default(60),
     'after this time without a sign of life a job is taken over',
   ),
-  LOGGING_LEVEL: LogLevel.default('info'),
 })
 export type IngestConfig = z.infer<typeof ingestConfig>
+
+/** The variables of ingest as a process of its own. */
+export const ingestProcessConfig = ingestConfig.extend({
+  ...processVariables(23_184),
+  DATABASE_URL: DatabaseUrl,
+  AMQP_URL: BrokerUrl,
+  NEO4J_URL: GraphUrl,
+  LIBRARY_URL: ServiceUrls('library'),
+})

@@ -110,6 +110,7 @@ async function startWork(deps: WorkerDeps & Pick<IngestDeps, 'soleWorker'>, conf
   starting.defer(() => events.close())
   const working = { ...deps, wakeRelay: () => relay.wake() }
   const worker = await startWorker(working, {
+    takesJobs: config.WORKER_QUEUES.includes('embedding'),
     concurrency: config.WORKER_CONCURRENCY,
     leaseMs: config.INGEST_LEASE_SECONDS * 1000,
     retries: config.INGEST_RETRIES,

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import {
   createClient,
   DELEGATION_HEADER,
+  encodeDelegations,
   type Job,
   libraryInternalContract,
   PRINCIPAL_HEADER,
@@ -20,7 +21,6 @@ import {
   createSigner,
   createVerifier,
   DomainError,
-  encodeDelegations,
   eventMessage,
   generateAssertionKeys,
   Metrics,

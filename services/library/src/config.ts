@@ -1,15 +1,11 @@
-import { about, LogLevel, secret } from '@mnemosyne/platform'
+import { BrokerUrl, DatabaseUrl, GraphUrl, processVariables, ServiceUrls } from '@mnemosyne/platform'
 import { z } from 'zod'
 
-/** The variables of the library service. */
-export const libraryConfig = z.object({
-  DATABASE_URL: secret(
-    about(z.string().optional(), 'postgres://… or sqlite:FILE; without it a file in the data folder'),
-  ),
-  AMQP_URL: secret(about(z.string().optional(), 'amqp://…; without it the bus of the process')),
-  ASSERTION_KEYS: secret(
-    about(z.string().optional(), 'JWK set of the public keys by which callers are verified'),
-  ),
-  LOGGING_LEVEL: LogLevel.default('info'),
+/** The variables of library as a process of its own. In one process with the others it has none. */
+export const libraryProcessConfig = z.object({
+  ...processVariables(23_183),
+  DATABASE_URL: DatabaseUrl,
+  AMQP_URL: BrokerUrl,
+  NEO4J_URL: GraphUrl,
+  AUTH_URL: ServiceUrls('auth'),
 })
-export type LibraryConfig = z.infer<typeof libraryConfig>

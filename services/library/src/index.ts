@@ -1,3 +1,5 @@
-export { type LibraryConfig, libraryConfig } from './config.ts'
+export { agreeWithJobs, librarySchema, settleLibraries } from './backup.ts'
+export { libraryProcessConfig } from './config.ts'
+export { rebuildStructure } from './rebuild.ts'
 export { type LibraryDeps, startLibrary } from './start.ts'
 export type { LibraryTables } from './store/tables.ts'

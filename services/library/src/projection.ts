@@ -16,7 +16,7 @@ import type { CollectionRow, LibraryRow } from './store/tables.ts'
 const EVERYTHING: Scope = { libraries: 'all' }
 
 /** Writes a library's row into the graph; throws `NotFoundError` when it is deleted meanwhile. */
-async function projectLibrary(stores: Stores, library: LibraryRow): Promise<void> {
+export async function projectLibrary(stores: Stores, library: LibraryRow): Promise<void> {
   const { sql, graph } = stores
   try {
     await putLibrary(stores, library)
@@ -125,7 +125,7 @@ async function missingCollections({ sql, graph }: Stores): Promise<CollectionRow
 
 const PAGE = 1_000
 
-async function unlessDeleted(projection: Promise<void>): Promise<void> {
+export async function unlessDeleted(projection: Promise<void>): Promise<void> {
   try {
     await projection
   } catch (error) {

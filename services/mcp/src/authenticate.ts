@@ -1,11 +1,12 @@
 import {
   type authInternalContract,
   type Client,
+  DELEGATES,
   PRINCIPAL_HEADER,
   type Principal,
   servicePrincipal,
 } from '@mnemosyne/contracts'
-import { AssertionError, type Logger, type Signer, type Verifier } from '@mnemosyne/platform'
+import { AssertionError, type Logger, type Signer, type Verifier, within } from '@mnemosyne/platform'
 
 export type Authentication =
   | { outcome: 'resolved'; principal: Principal }
@@ -14,6 +15,9 @@ export type Authentication =
   | { outcome: 'refused'; reason: string; detail: string }
   /** What resolves credentials does not answer: the door stays shut, for now. */
   | { outcome: 'unavailable' }
+
+/** Milliseconds for auth to resolve a credential, so that the caller has an answer within two seconds. */
+const PATIENCE_MS = 1_500
 
 export interface AuthenticateDeps {
   verify: Verifier
@@ -55,10 +59,16 @@ async function resolved(
   { sign, log }: AuthenticateDeps,
 ): Promise<Authentication> {
   try {
-    const delegations = { auth: await sign(servicePrincipal('mcp'), 'auth') }
-    const resolution = await auth.resolve(
-      { authorization: authorization.slice(0, 16_384), surface: 'mcp' },
-      { context: { delegations } },
+    const self = servicePrincipal('mcp')
+    const [forAuth, ...beyond] = await Promise.all(
+      (['auth', ...DELEGATES.auth] as const).map((audience) => sign(self, audience)),
+    )
+    const context = {
+      delegations: { auth: forAuth! },
+      handOn: Object.fromEntries(DELEGATES.auth.map((name, index) => [name, beyond[index]!])),
+    }
+    const resolution = await within(PATIENCE_MS, (signal) =>
+      auth.resolve({ authorization: authorization.slice(0, 16_384), surface: 'mcp' }, { context, signal }),
     )
     if (resolution.outcome === 'resolved') {
       const { kind, resolved_libraries } = resolution.principal

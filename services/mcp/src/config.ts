@@ -1,4 +1,4 @@
-import { about, Flag } from '@mnemosyne/platform'
+import { about, Flag, processVariables, ServiceUrls } from '@mnemosyne/platform'
 import { z } from 'zod'
 
 export const mcpConfig = z.object({
@@ -8,3 +8,12 @@ export const mcpConfig = z.object({
   ),
 })
 export type McpConfig = z.infer<typeof mcpConfig>
+
+/** The variables of mcp as a process of its own: it has no store, no broker, and no key of a model's provider. */
+export const mcpProcessConfig = mcpConfig.extend({
+  ...processVariables(23_186),
+  AUTH_URL: ServiceUrls('auth'),
+  LIBRARY_URL: ServiceUrls('library'),
+  SEARCH_URL: ServiceUrls('search'),
+  INGEST_URL: ServiceUrls('ingest'),
+})

@@ -1,5 +1,5 @@
 import { SEARCH_LIMIT_MAX } from '@mnemosyne/contracts'
-import { about, Count } from '@mnemosyne/platform'
+import { about, Count, GraphUrl, processVariables } from '@mnemosyne/platform'
 import { z } from 'zod'
 
 export const searchConfig = z.object({
@@ -21,3 +21,9 @@ export const searchConfig = z.object({
   SEARCH_PART_TIMEOUT_MS: about(Count.default(5_000), 'After this time an answer goes out without the part.'),
 })
 export type SearchConfig = z.infer<typeof searchConfig>
+
+/** The variables of search as a process of its own: it reads the graph and asks a model, and has no other store. */
+export const searchProcessConfig = searchConfig.extend({
+  ...processVariables(23_185),
+  NEO4J_URL: GraphUrl,
+})

@@ -1,3 +1,3 @@
-export { type SearchConfig, searchConfig } from './config.ts'
+export { type SearchConfig, searchConfig, searchProcessConfig } from './config.ts'
 export type { EmbedderState } from './search.ts'
 export { type SearchServiceDeps, startSearch } from './start.ts'

@@ -1,12 +1,11 @@
 import { text } from 'node:stream/consumers'
-import { DomainError } from '@mnemosyne/platform'
+import { DomainError, version } from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { CommandError, EXIT, Output } from '../output.ts'
 import { type AdministrativeCommand, administer } from '../system/administration.ts'
 import { reachRunning } from '../system/control.ts'
 import { openSystem } from '../system/open-system.ts'
 import { readSettings } from '../system/settings.ts'
-import { version } from '../version.ts'
 import { type GlobalOptions, withGlobals } from './shared-options.ts'
 
 /** Runs in the process that owns the data folder, or else on the stores directly. */

@@ -1,9 +1,9 @@
+import { version } from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { Output } from '../output.ts'
 import { reachRunning } from '../system/control.ts'
 import { openSystem } from '../system/open-system.ts'
 import { readSettings } from '../system/settings.ts'
-import { version } from '../version.ts'
 import { type GlobalOptions, withGlobals } from './shared-options.ts'
 
 export function migrateCommand(program: Command): void {

@@ -1,5 +1,12 @@
-import { inspect } from 'node:util'
-import { goneVariables, type Listener, listen, printConfig } from '@mnemosyne/platform'
+import {
+  goneVariables,
+  type Listener,
+  listen,
+  noteFatal,
+  printConfig,
+  untilStopped,
+  version,
+} from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { EXIT, Output } from '../output.ts'
 import { Progress } from '../progress.ts'
@@ -8,7 +15,6 @@ import { serveControl } from '../system/control.ts'
 import { firstRun } from '../system/first-run.ts'
 import { openSystem, type System } from '../system/open-system.ts'
 import { readSettings, type Settings, settingsSchema } from '../system/settings.ts'
-import { version } from '../version.ts'
 import { type GlobalOptions, withGlobals } from './shared-options.ts'
 
 interface UpOptions extends GlobalOptions {
@@ -20,9 +26,6 @@ interface UpOptions extends GlobalOptions {
 
 /** What a stop may take before the process ends anyway. */
 const STOP_MS = 9_000
-
-/** Signals that come closer to each other are one. */
-const SAME_SIGNAL_MS = 500
 
 export function upCommand(program: Command): void {
   withGlobals(program.command('up').description('start everything in this process'))
@@ -80,46 +83,6 @@ async function up(settings: Settings, env: NodeJS.ProcessEnv, options: UpOptions
     stop.release()
   }
   output.say('Stopped.')
-}
-
-/**
- * Leaves in the log what nobody caught (a rejection comes as an exception, too), and ends the process as Node would:
- * what state it is in nobody knows, and the next start takes up what was in hand. Returns how to undo that.
- */
-function noteFatal(log: System['log']): () => void {
-  const fatal = (error: unknown) => {
-    log.fatal({ err: error }, 'an error that nobody caught ends the process')
-    process.stderr.write(`Mnemosyne ends after an error that nobody caught: ${inspect(error)}\n`)
-    process.exit(EXIT.failed)
-  }
-  process.on('uncaughtException', fatal)
-  return () => process.off('uncaughtException', fatal)
-}
-
-/**
- * Resolves at the first SIGINT or SIGTERM. A second one ends the process at once, unless it is the first over
- * again: a Ctrl-C reaches this process from the terminal and, under npm, from npm as well.
- */
-function untilStopped(): { asked: Promise<void>; signal: AbortSignal; release: () => void } {
-  const { promise: asked, resolve } = Promise.withResolvers<void>()
-  const controller = new AbortController()
-  let firstAt = 0
-  const heard = () => {
-    const now = performance.now()
-    if (controller.signal.aborted) {
-      if (now - firstAt > SAME_SIGNAL_MS) process.exit(EXIT.interrupted)
-      return
-    }
-    firstAt = now
-    controller.abort()
-    resolve()
-  }
-  process.on('SIGINT', heard).on('SIGTERM', heard)
-  return {
-    asked,
-    signal: controller.signal,
-    release: () => process.off('SIGINT', heard).off('SIGTERM', heard),
-  }
 }
 
 /** Opens the system, with a bar for each file of the model that has to be fetched. */

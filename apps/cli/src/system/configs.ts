@@ -1,16 +1,13 @@
-import { authConfig } from '@mnemosyne/auth'
 import { gatewayConfig } from '@mnemosyne/gateway'
 import { ingestConfig } from '@mnemosyne/ingest'
-import { libraryConfig } from '@mnemosyne/library'
 import { mcpConfig } from '@mnemosyne/mcp'
-import { ConfigError, parseConfig } from '@mnemosyne/platform'
+import { ConfigError, parseConfig, withFormerNames } from '@mnemosyne/platform'
 import { searchConfig } from '@mnemosyne/search'
 import { type Env, settingsSchema } from './settings.ts'
 
+/** How each service works. What auth and library stand on is the process's to say; beyond that they read nothing. */
 export const serviceSchemas = {
   gateway: gatewayConfig,
-  auth: authConfig,
-  library: libraryConfig,
   ingest: ingestConfig,
   search: searchConfig,
   mcp: mcpConfig,
@@ -24,7 +21,8 @@ export type ServiceConfigs = {
  * Each service's own variables, parsed once. The faults of all services, and of the process that runs them, stand
  * in one ConfigError.
  */
-export function readServiceConfigs(env: Env): ServiceConfigs {
+export function readServiceConfigs(given: Env): ServiceConfigs {
+  const env = withFormerNames(given)
   const readers = new Map<string, string[]>()
   const configs: Record<string, unknown> = {}
   for (const [name, schema] of Object.entries({ mnemosyne: settingsSchema, ...serviceSchemas })) {

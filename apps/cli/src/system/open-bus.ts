@@ -1,7 +1,6 @@
-import { COMMANDS, EVENTS } from '@mnemosyne/contracts'
+import { SUBSCRIPTIONS, validateMessage } from '@mnemosyne/contracts'
 import {
   type Bus,
-  type BusMessage,
   BusUnavailable,
   type Clock,
   type Logger,
@@ -9,17 +8,6 @@ import {
   openInProcessBus,
   openRabbitBus,
 } from '@mnemosyne/platform'
-
-/** Refuses messages whose data is not what the contract says, at both ends. */
-export function validateMessage(message: BusMessage): void {
-  if (message.kind === 'command') {
-    const schema = COMMANDS[message.destination as keyof typeof COMMANDS]
-    schema?.parse(message.body)
-    return
-  }
-  const schema = EVENTS[message.destination as keyof typeof EVENTS]
-  schema?.parse((message.body as { data: unknown }).data)
-}
 
 /**
  * The bus of this process, held shut until `release`: in one process an event reaches only those who listen, so
@@ -32,7 +20,14 @@ export async function openHeldBus(
 ): Promise<{ bus: Bus; release: () => void }> {
   const { log, metrics, clock } = options
   const bus = url
-    ? await openRabbitBus({ url, log, metrics, clock, validate: validateMessage })
+    ? await openRabbitBus({
+        url,
+        log,
+        metrics,
+        clock,
+        validate: validateMessage,
+        subscriptions: SUBSCRIPTIONS,
+      })
     : openInProcessBus({
         log,
         metrics,

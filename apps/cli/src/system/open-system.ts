@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
-import { type AuthAdmin, type AuthTables, startAuth } from '@mnemosyne/auth'
+import { type AuthAdmin, startAuth } from '@mnemosyne/auth'
 import {
   authInternalContract,
   createClient,
@@ -15,9 +15,8 @@ import {
   servicePrincipal,
 } from '@mnemosyne/contracts'
 import { startGateway } from '@mnemosyne/gateway'
-import { openEmbeddedGraph } from '@mnemosyne/graph'
-import { type IngestTables, openProcessor, startIngest } from '@mnemosyne/ingest'
-import { type LibraryTables, startLibrary } from '@mnemosyne/library'
+import { openConfiguredProcessor, openSources, startIngest } from '@mnemosyne/ingest'
+import { startLibrary } from '@mnemosyne/library'
 import { startMcp } from '@mnemosyne/mcp'
 import {
   createLog,
@@ -28,13 +27,9 @@ import {
   type Logger,
   Metrics,
   openDataFolder,
-  openFolderBlobs,
-  openFolderSource,
   openLogFile,
-  openSql,
   publicKeys,
   type Service,
-  type Sql,
   startTracing,
   systemClock,
   traceHeaders,
@@ -44,6 +39,7 @@ import { loadAssertionKeys } from './assertion-keys.ts'
 import { readServiceConfigs } from './configs.ts'
 import { type ModelState, openModel } from './model.ts'
 import { openHeldBus } from './open-bus.ts'
+import { openStores } from './open-stores.ts'
 import type { Env, Settings } from './settings.ts'
 
 /** Raised when a newer layout of the data folder needs a migration of its own. */
@@ -91,7 +87,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       await openDataFolder(settings.MNEMOSYNE_DATA_DIR, { formatVersion: DATA_FORMAT }),
     )
     const keys = await loadAssertionKeys(
-      configs.gateway.ASSERTION_KEYS,
+      settings.ASSERTION_KEYS,
       folder.path('secrets', 'assertion-keys.json'),
     )
     const logFile = openLogFile(folder.path('logs', 'mnemosyne.jsonl'))
@@ -105,15 +101,8 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
     if (endpoint) closing.defer(startTracing({ endpoint, serviceName: 'mnemosyne', version }))
 
-    const openStore = async <DB>(service: 'auth' | 'library' | 'ingest'): Promise<Sql<DB>> => {
-      const url = configs[service].DATABASE_URL ?? `sqlite:${folder.path(`${service}.db`)}`
-      return closing.use(
-        await openSql<DB>(url, { schema: service, log: logOf(service), metrics: metricsOf(service), clock }),
-      )
-    }
-    const graph = closing.use(await openEmbeddedGraph({ file: folder.path('graph.db'), log, metrics, clock }))
-    const blobs = closing.use(await openFolderBlobs(folder.path('blobs')))
-    const { bus, release } = await openHeldBus(configs.ingest.AMQP_URL, {
+    const { sql, graph, blobs } = await openStores(settings, { folder, logOf, metricsOf, clock, closing })
+    const { bus, release } = await openHeldBus(settings.AMQP_URL, {
       log,
       metrics,
       clock,
@@ -130,17 +119,9 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const workDir = folder.path('work')
     await mkdir(workDir, { recursive: true, mode: 0o700 })
     const processor = closing.use(
-      openProcessor({
-        size: configs.ingest.WORKER_CONCURRENCY,
-        limits: {
-          timeoutMs: configs.ingest.INGEST_PARSE_TIMEOUT_SECONDS * 1000,
-          maxRssBytes: configs.ingest.INGEST_PARSE_MEMORY_MB * 1_048_576,
-          maxInputBytes: configs.ingest.INGEST_MAX_FILE_BYTES,
-          maxOutputBytes: configs.ingest.INGEST_MAX_FILE_BYTES,
-          maxPages: configs.ingest.INGEST_MAX_PAGES,
-        },
+      openConfiguredProcessor(configs.ingest, {
+        workDir,
         tokenizerDir: model.embedder ? model.dir : undefined,
-        inputDirs: [workDir],
         log: logOf('ingest'),
         metrics: metricsOf('ingest'),
       }),
@@ -168,7 +149,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const auth = begin(
       await startAuth({
         ...(await common('auth')),
-        sql: await openStore<AuthTables>('auth'),
+        sql: sql.auth,
         bus,
         library: createClient(libraryInternalContract, reach('library')),
         ids: randomUUID,
@@ -177,7 +158,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     begin(
       await startLibrary({
         ...(await common('library')),
-        sql: await openStore<LibraryTables>('library'),
+        sql: sql.library,
         graph,
         bus,
         auth: createClient(authInternalContract, reach('auth')),
@@ -188,23 +169,20 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       await startIngest({
         ...(await common('ingest')),
         config: configs.ingest,
-        sql: await openStore<IngestTables>('ingest'),
+        sql: sql.ingest,
         graph,
         blobs,
-        sources: {
-          daedalus: configs.ingest.DAEDALUS_STORAGE_DIR
-            ? await openFolderSource(configs.ingest.DAEDALUS_STORAGE_DIR)
-            : undefined,
-          spelunker: configs.ingest.SPELUNKER_STORAGE_DIR
-            ? await openFolderSource(configs.ingest.SPELUNKER_STORAGE_DIR)
-            : undefined,
-        },
+        sources: await openSources(configs.ingest, {
+          closing,
+          log: logOf('ingest'),
+          metrics: metricsOf('ingest'),
+        }),
         bus,
         processor,
         embedder: () => model.embedder,
         library: createClient(libraryInternalContract, reach('library')),
         workDir,
-        soleWorker: !configs.ingest.AMQP_URL,
+        soleWorker: !settings.AMQP_URL,
         work: purpose === 'serve',
       }),
     )

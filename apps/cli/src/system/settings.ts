@@ -1,19 +1,36 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { about, LogLevel, Port, parseConfig } from '@mnemosyne/platform'
+import {
+  about,
+  BrokerUrl,
+  DatabaseUrl,
+  GraphUrl,
+  LogLevel,
+  Port,
+  parseConfig,
+  secret,
+  withFormerNames,
+} from '@mnemosyne/platform'
 import { z } from 'zod'
 
-/** The variables of the process that runs all services; each service parses its own beside it. */
+/**
+ * The variables of the process that runs all services: which stores they stand on, and how it is reached. How each
+ * service works is read by that service beside it.
+ */
 export const settingsSchema = z.object({
   MNEMOSYNE_DATA_DIR: about(z.string().default('./data'), 'where everything is kept'),
-  MNEMOSYNE_CACHE_DIR: about(
-    z.string().optional(),
-    'where downloaded models are kept; default ~/.cache/mnemosyne',
-  ),
-  MNEMOSYNE_MODEL_DIR: about(z.string().optional(), 'a folder with another local ONNX embedding model'),
-  HF_ENDPOINT: about(z.string().optional(), 'another address of the Hugging Face hub'),
   MNEMOSYNE_HOST: about(z.string().default('127.0.0.1'), 'address on which the gateway listens'),
   MNEMOSYNE_PORT: about(Port.default(23_181), 'port on which the gateway listens'),
+  MNEMOSYNE_CACHE_DIR: about(z.string().optional(), 'where downloaded models are kept'),
+  MNEMOSYNE_MODEL_DIR: about(z.string().optional(), 'a folder with another model'),
+  HF_ENDPOINT: about(z.string().optional(), 'another hub'),
+  DATABASE_URL: DatabaseUrl.optional(),
+  AMQP_URL: BrokerUrl.optional(),
+  NEO4J_URL: GraphUrl.optional(),
+  ASSERTION_KEYS: about(
+    secret(z.string().optional()),
+    'JWK set of Ed25519 keys with a private part, to sign principals; made at the first start without it',
+  ),
   OTEL_EXPORTER_OTLP_ENDPOINT: about(z.string().optional(), 'where traces go, by OTLP over HTTP'),
   LOGGING_LEVEL: about(LogLevel.default('info'), 'how much is logged'),
 })
@@ -26,7 +43,7 @@ const DEFAULT_DATA_DIR = fileURLToPath(new URL('../../../../data', import.meta.u
 
 /** `--data-dir` wins over the environment. The folder is absolute in the answer. */
 export function readSettings(env: Env, options: { dataDir?: string }): Settings {
-  const settings = parseConfig('mnemosyne', settingsSchema, env)
+  const settings = parseConfig('mnemosyne', settingsSchema, withFormerNames(env))
   // npm runs its scripts in the package's folder; INIT_CWD is where the person stands.
   const here = env.INIT_CWD ?? process.cwd()
   const given = options.dataDir ?? env.MNEMOSYNE_DATA_DIR

@@ -45,6 +45,8 @@ export interface RabbitBusOptions {
   /** Throws when a message breaks its contract; asked on both ends. */
   validate?: Validate
   commandQueues?: string[]
+  /** Durable queues of event subscribers that are declared before those start, by name with their topics. */
+  subscriptions?: Readonly<Record<string, readonly string[]>>
   /** Delays there are; what is asked for is rounded up. Default 1 s to 600 s. */
   delayStepsMs?: number[]
   /** Unanswered deliveries (the consumer died) before the broker dead-letters a message. Default 10. */
@@ -102,6 +104,7 @@ class RabbitBus implements Bus {
     this.#drainMs = options.drainMs ?? 5_000
     this.#topology = {
       commandQueues,
+      subscriptions: options.subscriptions ?? {},
       delayStepsMs: options.delayStepsMs ?? defaultDelayStepsMs,
       deliveryLimit: options.deliveryLimit ?? defaultDeliveryLimit,
     }

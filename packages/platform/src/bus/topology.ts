@@ -41,6 +41,8 @@ export const transientBacklog = 10_000
 
 export interface TopologyOptions {
   commandQueues: string[]
+  /** Durable queues of event subscribers, with their topics: they hear of what is sent before they first start. */
+  subscriptions: Readonly<Record<string, readonly string[]>>
   delayStepsMs: number[]
   deliveryLimit: number
 }
@@ -63,6 +65,8 @@ export async function declareTopology(channel: Channel, options: TopologyOptions
   await channel.bindQueue(deadLetterQueue, exchanges.dead, '')
   for (const step of options.delayStepsMs) await declareDelay(channel, step)
   for (const queue of options.commandQueues) await declareCommandQueue(channel, queue, options)
+  for (const [queue, topics] of Object.entries(options.subscriptions))
+    await declareSubscription(channel, { queue, topics, durable: true }, options)
 }
 
 async function declareDelay(channel: Channel, stepMs: number): Promise<void> {
@@ -90,7 +94,7 @@ export async function declareCommandQueue(
 
 export async function declareSubscription(
   channel: Channel,
-  { queue, topics, durable }: { queue: string; topics: string[]; durable: boolean },
+  { queue, topics, durable }: { queue: string; topics: readonly string[]; durable: boolean },
   options: Pick<TopologyOptions, 'deliveryLimit'>,
 ): Promise<void> {
   if (durable) await declareWorkQueue(channel, queue, options)

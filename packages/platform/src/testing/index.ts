@@ -1,7 +1,15 @@
 export { blobsContract } from './blobs-contract.ts'
 export { type BusOpening, busContract } from './bus-contract.ts'
+export {
+  composeProgram,
+  describeProgram,
+  hadolintProgram,
+  nginxExporterProgram,
+} from './deploy-tools.ts'
+export { freePorts } from './guarded-process.ts'
 export type { Neo4jVersion } from './neo4j-install.ts'
 export { startNeo4j } from './neo4j-server.ts'
+export { type NginxOptions, type NginxServer, nginxProgram, startNginx } from './nginx-server.ts'
 export { createPostgresDatabase, startPostgres, type TestServer } from './postgres-server.ts'
 export {
   createRabbitVhost,

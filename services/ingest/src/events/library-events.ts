@@ -1,4 +1,4 @@
-import { EVENTS } from '@mnemosyne/contracts'
+import { EVENTS, SUBSCRIPTIONS } from '@mnemosyne/contracts'
 import {
   type Bus,
   type BusMessage,
@@ -33,7 +33,7 @@ export async function consumeLibraryEvents(deps: LibraryEventDeps): Promise<Cons
   }
   return deps.bus.subscribe({
     queue: 'ingest.library-events',
-    topics: ['library.deleted.v1', 'item.deleted.v1'],
+    topics: [...SUBSCRIPTIONS['ingest.library-events']],
     handle: untilHandled(handle, deps.log),
   })
 }

@@ -1,6 +1,8 @@
-import type { GraphStore, ItemNode, StoredItem } from '@mnemosyne/graph'
+import type { GraphStore, ItemContent, ItemNode, StoredItem } from '@mnemosyne/graph'
 import type { Clock, Logger } from '@mnemosyne/platform'
+import type { ProcessingResult } from '../processing/processor.ts'
 import type { JobRow } from '../store/tables.ts'
+import type { EmbeddedChunk } from './embed-chunks.ts'
 import { originalKey } from './fetch-source.ts'
 
 /** The item as the job's row has it. */
@@ -47,5 +49,42 @@ export async function markItemFailed(
     if (known && known.version <= row.version) await deps.graph.putItem(itemNode(deps, row, 'failed', known))
   } catch (err) {
     deps.log.warn({ err, job_id: row.job_id }, 'item not marked as failed')
+  }
+}
+
+/** What a job has made of its document, for the graph. */
+export function itemContent(
+  row: JobRow,
+  made: Pick<ItemContent, 'embedding_model' | 'concepts' | 'updated_at'> & {
+    document: ProcessingResult['document']
+    chunks: EmbeddedChunk[]
+  },
+): ItemContent {
+  const { document } = made
+  return {
+    item_uid: row.item_uid,
+    library_uid: row.library_uid,
+    version: row.version,
+    title: row.title,
+    content_hash: row.content_hash,
+    embedding_model: made.embedding_model,
+    file_type: row.file_type,
+    file_size: row.file_size,
+    s3_key: originalKey(row),
+    metadata: {
+      title: document.title,
+      authors: document.authors,
+      date: document.date,
+      language: document.language,
+      page_count: document.page_count,
+    },
+    updated_at: made.updated_at,
+    chunks: made.chunks.map(({ chunk, embedding, embedding_key }) => ({
+      ...chunk,
+      page: chunk.page ?? null,
+      embedding,
+      embedding_key,
+    })),
+    concepts: made.concepts,
   }
 }

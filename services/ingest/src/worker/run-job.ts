@@ -11,8 +11,8 @@ import type { IngestTables, JobRow } from '../store/tables.ts'
 import { dropVectors } from '../store/vectors.ts'
 import { type EmbedDeps, type EmbeddedChunk, embedChunks } from './embed-chunks.ts'
 import { embedWaiting } from './embed-waiting.ts'
-import { dropLocal, type FetchDeps, fetchSource, itemPrefix, jobPrefix, originalKey } from './fetch-source.ts'
-import { itemNode } from './item-node.ts'
+import { dropLocal, type FetchDeps, fetchSource, itemPrefix, jobPrefix } from './fetch-source.ts'
+import { itemContent, itemNode } from './item-node.ts'
 import type { JobClaim } from './job-claim.ts'
 import { loadProcessed, saveContent, saveProcessed } from './stage-results.ts'
 
@@ -154,33 +154,11 @@ async function store(
   const embedding_model = embedder?.model.name ?? null
   await saveContent(deps.blobs, row, processed, embedded, embedding_model)
   signal.throwIfAborted()
-  const { document } = processed
-  return deps.graph.replaceItemContent({
-    item_uid: row.item_uid,
-    library_uid: row.library_uid,
-    version: row.version,
-    title: row.title,
-    content_hash: row.content_hash,
-    embedding_model,
-    file_type: processed.fileType,
-    file_size: row.file_size,
-    s3_key: originalKey(row),
-    metadata: {
-      title: document.title,
-      authors: document.authors,
-      date: document.date,
-      language: document.language,
-      page_count: document.page_count,
-    },
-    updated_at: deps.clock().toISOString(),
-    chunks: embedded.map(({ chunk, embedding, embedding_key }) => ({
-      ...chunk,
-      page: chunk.page ?? null,
-      embedding,
-      embedding_key,
-    })),
-    concepts: processed.concepts,
-  })
+  const { document, concepts, fileType: file_type } = processed
+  const updated_at = deps.clock().toISOString()
+  return deps.graph.replaceItemContent(
+    itemContent({ ...row, file_type }, { embedding_model, document, concepts, chunks: embedded, updated_at }),
+  )
 }
 
 /** Ends the job as completed, with its event; then clears what only a job in hand needs. */

@@ -9,13 +9,17 @@ import { itemPrefix, jobPrefix } from './fetch-source.ts'
 const MAX_BYTES = 2 ** 30
 /** Of the stage results. */
 const FORMAT = 1
+/** Of the record of an item's content. */
+const CONTENT_FORMAT = 1
 
 const compress = promisify(gzip)
 const expand = promisify(gunzip)
 
 const processedKey = (row: JobRow) => `${jobPrefix(row.job_id)}processed.json.gz`
-const contentKey = (row: JobRow) => `${itemPrefix(row.item_uid)}${row.content_hash}/content.json.gz`
-const vectorsKey = (row: JobRow) => `${itemPrefix(row.item_uid)}${row.content_hash}/vectors.f32`
+export const contentKey = (row: Pick<JobRow, 'item_uid' | 'content_hash'>) =>
+  `${itemPrefix(row.item_uid)}${row.content_hash}/content.json.gz`
+export const vectorsKey = (row: Pick<JobRow, 'item_uid' | 'content_hash'>) =>
+  `${itemPrefix(row.item_uid)}${row.content_hash}/vectors.f32`
 
 /**
  * Parsed document, chunks and concepts of a job that was cut short after parsing. What can't be read, because
@@ -60,7 +64,7 @@ export async function saveContent(
   embeddingModel: string | null,
 ): Promise<void> {
   const record = {
-    format: 1,
+    format: CONTENT_FORMAT,
     item_uid: row.item_uid,
     version: row.version,
     title: row.title,
@@ -79,5 +83,75 @@ export async function saveContent(
         vectors.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
       ),
     )
+  }
+}
+
+/** What `saveContent` kept of an item. */
+export interface StoredContent {
+  version: number
+  title: string
+  embedding_model: string | null
+  document: ProcessingResult['document']
+  chunks: EmbeddedChunk[]
+  concepts: ProcessingResult['concepts']
+  /** Why the chunks come without the vectors that they should have. */
+  fault?: string
+}
+
+/** The record of an item's content cannot be read. */
+export class DamagedContentError extends Error {
+  override readonly name = 'DamagedContentError'
+  readonly code = 'DAMAGED_CONTENT'
+}
+
+type ContentRecord = Omit<StoredContent, 'chunks'> & {
+  format: number
+  dimensions: number | null
+  chunks: (EmbeddedChunk['chunk'] & { embedding_key: string | null })[]
+}
+
+/** Reads back what `saveContent` has written; undefined when there is nothing. Throws `DamagedContentError`. */
+export async function loadContent(
+  blobs: BlobStore,
+  row: Pick<JobRow, 'item_uid' | 'content_hash'>,
+): Promise<StoredContent | undefined> {
+  const packed = await readIfThere(blobs, contentKey(row))
+  if (!packed) return undefined
+  const record = await unpack(contentKey(row), packed)
+  const { version, title, embedding_model, document, concepts, dimensions } = record
+  const made = { version, title, document, concepts }
+  const chunks = record.chunks.map(({ embedding_key, ...chunk }) => ({ chunk, embedding_key }))
+  const without = chunks.map(({ chunk }) => ({ chunk, embedding: null, embedding_key: null }))
+  if (!dimensions) return { ...made, embedding_model: null, chunks: without }
+  const bytes = await readIfThere(blobs, vectorsKey(row))
+  if (bytes?.length !== chunks.length * dimensions * 4) {
+    const fault = `${vectorsKey(row)} is missing, or does not fit the content beside it.`
+    return { ...made, embedding_model: null, chunks: without, fault }
+  }
+  const vectorAt = (index: number) => {
+    const at = index * dimensions * 4
+    return new Float32Array(bytes.slice(at, at + dimensions * 4).buffer)
+  }
+  const embedded = chunks.map((chunk, index) => ({ ...chunk, embedding: vectorAt(index) }))
+  return { ...made, embedding_model, chunks: embedded }
+}
+
+async function unpack(key: string, packed: Uint8Array): Promise<ContentRecord> {
+  let record: ContentRecord
+  try {
+    record = JSON.parse((await expand(packed, { maxOutputLength: MAX_BYTES })).toString('utf8'))
+  } catch (cause) {
+    throw new DamagedContentError(`${key} cannot be read.`, { cause })
+  }
+  if (record.format === CONTENT_FORMAT) return record
+  throw new DamagedContentError(`${key} was written by a newer version (format ${record.format}).`)
+}
+
+async function readIfThere(blobs: BlobStore, key: string): Promise<Uint8Array | undefined> {
+  try {
+    return await blobs.read(key, MAX_BYTES)
+  } catch (error) {
+    if (error instanceof BlobNotFoundError) return undefined
+    throw error
   }
 }

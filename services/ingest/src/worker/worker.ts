@@ -18,6 +18,8 @@ import { type RunDeps, runJob } from './run-job.ts'
 import { Sweeper } from './sweeper.ts'
 
 export interface WorkerOptions extends RetrySchedule {
+  /** False: looks after the jobs of workers that died, and takes none itself. */
+  takesJobs: boolean
   concurrency: number
   /** A worker that gives no sign of life for so long is taken for dead. */
   leaseMs: number
@@ -76,11 +78,16 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
       inHand.delete(job_id)
     }
   }
-  const consumer = await deps.bus.consume(EMBEDDING_QUEUE, {
-    concurrency: options.concurrency,
-    handle: untilHandled(handle, deps.log),
+  const consumer = options.takesJobs
+    ? await deps.bus.consume(EMBEDDING_QUEUE, {
+        concurrency: options.concurrency,
+        handle: untilHandled(handle, deps.log),
+      })
+    : undefined
+  const sweeper = new Sweeper(deps, {
+    leaseMs: options.leaseMs,
+    isIdle: () => consumer !== undefined && inHand.size === 0,
   })
-  const sweeper = new Sweeper(deps, { leaseMs: options.leaseMs, isIdle: () => inHand.size === 0 })
   return {
     abort: (jobId) => inHand.get(jobId)?.cancel(),
     stopWhere(matches) {
@@ -88,7 +95,7 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
     },
     async close() {
       await sweeper.close()
-      await consumer.close()
+      await consumer?.close()
     },
   }
 }

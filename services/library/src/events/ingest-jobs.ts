@@ -1,4 +1,4 @@
-import { Job } from '@mnemosyne/contracts'
+import { Job, SUBSCRIPTIONS } from '@mnemosyne/contracts'
 import {
   type Handle,
   type Logger,
@@ -18,7 +18,7 @@ export function ingestJobs(sql: Sql<LibraryTables>, log: Logger): Subscription {
   }
   return {
     queue: 'library.ingest-events',
-    topics: ['ingest.job.accepted.v1', 'ingest.job.completed.v1', 'ingest.job.failed.v1'],
+    topics: [...SUBSCRIPTIONS['library.ingest-events']],
     handle: untilHandled(handle, log),
   }
 }

@@ -115,6 +115,16 @@ const UPDATED = [
   'job_order',
 ] as const
 
+/** Makes an item's record say what `job` says, also where it tells of something newer. */
+export async function resetItem(tx: Tx, job: Job): Promise<void> {
+  const row = itemRow(job)
+  await tx
+    .updateTable('item')
+    .set(updatedColumns((column) => row[column]))
+    .where('uid', '=', job.item_uid)
+    .execute()
+}
+
 function updatedColumns<T>(excluded: (column: (typeof UPDATED)[number]) => T): Record<string, T> {
   return Object.fromEntries(UPDATED.map((column) => [column, excluded(column)]))
 }
@@ -123,7 +133,7 @@ function updatedColumns<T>(excluded: (column: (typeof UPDATED)[number]) => T): R
  * Text that sorts events of an item's jobs: content that is complete before anything else (an item stays as it
  * was while a new version is pending or has failed), then the newer job, then the newer state of one job.
  */
-function jobOrder(job: Job): string {
+export function jobOrder(job: Job): string {
   return [
     job.status === 'completed' ? 1 : 0,
     job.created_at,
