@@ -10,7 +10,7 @@ const FIVE_MINUTES = 300_000
 export async function execText(
   command: string,
   args: string[],
-  options: { env?: Record<string, string | undefined>; timeout?: number } = {},
+  options: { env?: Record<string, string | undefined>; timeout?: number; cwd?: string } = {},
 ): Promise<string> {
   const { stdout } = await promisify(execFile)(command, args, {
     timeout: 60_000,
