@@ -20,11 +20,21 @@ export {
   type BlobSource,
   type BlobStore,
   BlobStoreFullError,
+  BlobStoreRefusedError,
+  BlobStoreUnavailableError,
   BlobTooLargeError,
   type OpenBlob,
   type PutOptions,
   type StoredBlob,
 } from './blobs/port.ts'
+export { openS3Blobs, openS3Source, type S3Options } from './blobs/s3.ts'
+export {
+  type S3Location,
+  s3Location,
+  s3SourceLocation,
+  s3SourceVariables,
+  s3Variables,
+} from './blobs/s3-config.ts'
 export {
   type CloudEvent,
   cloudEvent,

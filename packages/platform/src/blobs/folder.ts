@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -7,11 +7,13 @@ import { pipeline } from 'node:stream/promises'
 import { span } from '../telemetry.ts'
 import { FolderSource, isMissing, realInside } from './folder-source.ts'
 import { checkKey, checkPrefix } from './key.ts'
+import { Measure } from './measured.ts'
 import {
   BlobKeyError,
   type BlobRange,
   type BlobStore,
   BlobStoreFullError,
+  BlobStoreUnavailableError,
   BlobTooLargeError,
   type OpenBlob,
   type PutOptions,
@@ -132,7 +134,11 @@ class FolderBlobs extends FolderSource implements BlobStore {
   }
 
   async ping(): Promise<void> {
-    await access(join(this.dir, TEMPORARY), constants.R_OK | constants.W_OK | constants.X_OK)
+    try {
+      await access(join(this.dir, TEMPORARY), constants.R_OK | constants.W_OK | constants.X_OK)
+    } catch (cause) {
+      throw new BlobStoreUnavailableError('The folder of the blobs is gone, or may not be used.', { cause })
+    }
   }
 
   async close(): Promise<void> {}
@@ -194,28 +200,18 @@ function refuseReserved(key: string): void {
 async function writeFile(
   path: string,
   body: Readable | Uint8Array,
-  { signal, maxBytes = Number.POSITIVE_INFINITY }: PutOptions,
+  { signal, maxBytes }: PutOptions,
 ): Promise<StoredBlob> {
-  const hash = createHash('sha256')
-  let bytes = 0
-  async function* measured(chunks: AsyncIterable<Uint8Array | string>) {
-    for await (const chunk of chunks) {
-      const data = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-      bytes += data.length
-      if (bytes > maxBytes) throw new BlobTooLargeError(maxBytes)
-      hash.update(data)
-      yield data
-    }
-  }
+  const measure = new Measure(maxBytes)
   const source = body instanceof Uint8Array ? Readable.from([body]) : body
   signal?.throwIfAborted()
   const target = (await open(path, 'wx', 0o600)).createWriteStream({ flush: true })
   try {
-    await pipeline(source, measured, target, { signal })
+    await pipeline(source, (chunks) => measure.of(chunks), target, { signal })
   } catch (error) {
     throw signal?.aborted ? signal.reason : error
   }
-  return { bytes, sha256: hash.digest('hex') }
+  return measure.result()
 }
 
 /** From `lowest` up to `highest`: a name is durable when the folder that holds it is. */
@@ -249,10 +245,15 @@ async function* filesIn(folder: string, prefix: string): AsyncIterable<string> {
 }
 
 const CLASHES = new Set(['EISDIR', 'ENOTDIR', 'EEXIST', 'ENOTEMPTY'])
+/** A disk, or a file system over a network, that failed. */
+const FAILURES = new Set(['EIO', 'ESTALE', 'ENOTCONN', 'EHOSTDOWN', 'ETIMEDOUT'])
 
 function explained(error: unknown): unknown {
   const { code = '' } = error as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') return new BlobStoreFullError({ cause: error })
+  if (FAILURES.has(code)) {
+    return new BlobStoreUnavailableError('The disk of the blobs failed.', { cause: error })
+  }
   if (CLASHES.has(code)) {
     return new BlobKeyError('The key is the folder of another file, or has a file for a folder.', {
       cause: error,

@@ -1,7 +1,11 @@
 import type { Readable } from 'node:stream'
 import { DomainError } from '../errors.ts'
 
-/** Where blobs can be read from and nothing is written: another program's folder or bucket. */
+/**
+ * Where blobs can be read from and nothing is written: another program's folder or bucket. Every operation may
+ * throw `BlobStoreUnavailableError` and `BlobStoreRefusedError`, and so may a stream that is being read.
+ * Adapters: `openFolderSource`, `openS3Source`.
+ */
 export interface BlobSource {
   /** Undefined when there is no such blob. Throws `BlobKeyError`. */
   head(key: string): Promise<{ bytes: number } | undefined>
@@ -38,7 +42,7 @@ export interface PutOptions {
 
 /**
  * Bytes under keys. A key is `/`-separated, at most 900 bytes of UTF-8, and no key may be the folder of another
- * (`a` and `a/b`). Adapters: `openFolderBlobs`.
+ * (`a` and `a/b`). Adapters: `openFolderBlobs`, `openS3Blobs`.
  */
 export interface BlobStore extends BlobSource {
   /**
@@ -48,7 +52,7 @@ export interface BlobStore extends BlobSource {
   put(key: string, body: Readable | Uint8Array, options?: PutOptions): Promise<StoredBlob>
   /** The whole blob. Throws `BlobTooLargeError` above `maxBytes`, `BlobNotFoundError`. */
   read(key: string, maxBytes: number): Promise<Uint8Array>
-  /** True when there was one. */
+  /** True when there was one. (Of two callers at once both may hear so.) */
   delete(key: string): Promise<boolean>
   /** Deletes every blob under a prefix that ends in `/`. Returns how many. */
   deletePrefix(prefix: string): Promise<number>
@@ -100,5 +104,24 @@ export class BlobStoreFullError extends DomainError {
   constructor(options?: ErrorOptions) {
     super('BLOB_STORE_FULL', 'No space is left to store the file. Free some space, then try again.', options)
     this.name = 'BlobStoreFullError'
+  }
+}
+
+/** The store does not answer, can't just now, or broke off. A repetition may work; nothing was stored by halves. */
+export class BlobStoreUnavailableError extends DomainError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('BLOB_STORE_UNAVAILABLE', message, options)
+    this.name = 'BlobStoreUnavailableError'
+  }
+}
+
+/**
+ * The store answers, and will not have us: credentials, rights, the bucket's name, the certificate. Says which
+ * setting to look at; no repetition helps until that is mended.
+ */
+export class BlobStoreRefusedError extends DomainError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('BLOB_STORE_REFUSED', message, options)
+    this.name = 'BlobStoreRefusedError'
   }
 }
