@@ -1,3 +1,20 @@
+export { approximateTokens } from './approximate-tokens.ts'
+export {
+  type EmbeddingConfig,
+  embeddingVariables,
+  type ModelState,
+  type OpenConfiguredOptions,
+  openConfiguredEmbedder,
+} from './embedding-config.ts'
+export {
+  EndpointBusy,
+  EndpointMisconfigured,
+  EndpointRefused,
+  EndpointReplyInvalid,
+  EndpointUnavailable,
+  InvalidEndpoint,
+} from './endpoint/errors.ts'
+export { type EndpointEmbedderOptions, openEndpointEmbedder } from './endpoint-embedder.ts'
 export {
   type FindModelOptions,
   findModel,

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
-import { type Logger, type Metrics, span } from '@mnemosyne/platform'
+import type { Logger, Metrics } from '@mnemosyne/platform'
+import { CHARACTERS_PER_TOKEN } from './clip.ts'
+import { observeEmbedding } from './embedding-metrics.ts'
 import { modelRevision, readModelFolder } from './model-folder.ts'
 import { OnnxProcesses } from './onnx-processes.ts'
 import type { Embedder, EmbeddingModel } from './port.ts'
@@ -18,8 +20,6 @@ export interface LocalEmbedderOptions {
 }
 
 const CACHED_QUERIES = 2_000
-/** No token of a word-piece model stands for more characters than this; longer words are one unknown token. */
-const CHARACTERS_PER_TOKEN = 100
 
 /**
  * An embedder that runs an ONNX model in processes of its own, one text a run.
@@ -41,7 +41,7 @@ export async function openLocalEmbedder({
   const { name, maxTokens, queryPrefix, passagePrefix } = folder
   const model: EmbeddingModel = { name, dimensions, maxTokens, revision, takesInstructions: false }
   const cache = new QueryCache(CACHED_QUERIES)
-  const observe = modelMetrics(metrics, model, processes)
+  const observe = observeEmbedding(metrics, { name, queueLength: () => processes.queueLength })
   const { pooling } = folder
   log.info(
     { model: name, dimensions, pooling, maxTokens, queryPrefix, processes: count },
@@ -92,46 +92,4 @@ export async function openLocalEmbedder({
     close: () => processes.close(),
     [Symbol.asyncDispose]: () => processes.close(),
   }
-}
-
-function modelMetrics(metrics: Metrics, model: EmbeddingModel, processes: OnnxProcesses) {
-  const calls = metrics.counter('mnemosyne_embedding_calls_total', 'Calls for vectors or token counts', [
-    'operation',
-    'outcome',
-  ])
-  const texts = metrics.counter('mnemosyne_embedding_texts_total', 'Texts embedded or counted', ['operation'])
-  const seconds = metrics.histogram(
-    'mnemosyne_embedding_call_duration_seconds',
-    'Duration of a call, waiting included',
-    ['operation'],
-    [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
-  )
-  const queue = metrics.gauge('mnemosyne_embedding_queue_length', 'Texts that wait for a process')
-  const cached = metrics.counter(
-    'mnemosyne_embedding_query_cache_total',
-    'Query vectors that were known, or had to be made',
-    ['outcome'],
-  )
-
-  async function observe<T>(operation: string, count: number, work: () => Promise<T>): Promise<T> {
-    const started = performance.now()
-    let outcome = 'error'
-    try {
-      const pending = span(
-        `embed ${operation}`,
-        { 'embedding.model': model.name, 'embedding.texts': count },
-        work,
-      )
-      queue(processes.queueLength)
-      const result = await pending
-      outcome = 'ok'
-      texts({ operation }, count)
-      return result
-    } finally {
-      queue(processes.queueLength)
-      calls({ operation, outcome })
-      seconds((performance.now() - started) / 1000, { operation })
-    }
-  }
-  return Object.assign(observe, { cache: (outcome: 'hit' | 'miss') => cached({ outcome }) })
 }
