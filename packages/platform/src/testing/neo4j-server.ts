@@ -87,6 +87,7 @@ server.memory.pagecache.size=128m
 db.tx_log.rotation.retention_policy=1 files
 db.tx_log.preallocate=false
 dbms.usage_report.enabled=false
+internal.server.bolt.thread_pool_shutdown_wait_time=0s
 `,
   )
 }
@@ -103,15 +104,13 @@ async function setPassword(installation: Neo4jInstallation, dir: string, passwor
   )
 }
 
-function commandLine({ java, jars, main, classArchive }: Neo4jInstallation, dir: string): string[] {
+function commandLine({ java, jars, main }: Neo4jInstallation, dir: string): string[] {
   const open = ['java.nio', 'java.io', 'java.util.concurrent', 'java.lang']
     .map((name) => `java.base/${name}`)
     .concat('java.base/sun.nio.ch')
   return [
     java,
     ...['-Xms256m', '-Xmx768m', '-XX:+UseSerialGC'],
-    // Made by the first server that stops in order; half of a start is the loading of classes.
-    ...['-XX:+AutoCreateSharedArchive', `-XX:SharedArchiveFile=${classArchive}`],
     ...open.map((name) => `--add-opens=${name}=ALL-UNNAMED`),
     ...['--enable-native-access=ALL-UNNAMED', '-Dio.netty.tryReflectionSetAccessible=true'],
     ...['-Dlog4j2.disable.jmx=true', '-Dfile.encoding=UTF-8', '-Djava.awt.headless=true'],
