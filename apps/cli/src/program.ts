@@ -5,8 +5,11 @@ import {
   createUserTokenCommand,
   seedSigningKeyCommand,
 } from './commands/administration.ts'
+import { backupCommand } from './commands/backup.ts'
 import { ingestCommand } from './commands/ingest.ts'
 import { migrateCommand } from './commands/migrate.ts'
+import { rebuildGraphCommand } from './commands/rebuild-graph.ts'
+import { restoreCommand } from './commands/restore.ts'
 import { searchCommand } from './commands/search.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
@@ -41,4 +44,7 @@ const COMMANDS = [
   createUserTokenCommand,
   seedSigningKeyCommand,
   migrateCommand,
+  backupCommand,
+  restoreCommand,
+  rebuildGraphCommand,
 ]

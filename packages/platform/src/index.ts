@@ -123,6 +123,8 @@ export {
   SqlOpenError,
   SqlUnavailableError,
   type TransactionOptions,
+  UNFINISHED_RESTORE,
+  UnfinishedRestoreError,
 } from './sql/port.ts'
 export type { SchemaRecord, TableRecord } from './sql/schema-record.ts'
 export {

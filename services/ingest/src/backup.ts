@@ -1,4 +1,7 @@
-import type { SchemaRecord, Sql } from '@mnemosyne/platform'
+import type { Job } from '@mnemosyne/contracts'
+import type { Clock, SchemaRecord, Sql } from '@mnemosyne/platform'
+import { announceAll } from './accept.ts'
+import { toJob } from './store/jobs.ts'
 import { type IngestTables, ingestMigrations, type JobRow } from './store/tables.ts'
 import { itemPrefix, originalKey } from './worker/fetch-source.ts'
 import { contentKey, vectorsKey } from './worker/stage-results.ts'
@@ -74,6 +77,10 @@ export function stateOf(jobs: readonly JobBrief[]): string {
     .join('\n')
 }
 
+export function briefOf(row: JobRow): JobBrief {
+  return Object.fromEntries(BRIEF.map((column) => [column, row[column]])) as JobBrief
+}
+
 const PAGE = 1_000
 
 /** Briefs of every job, by item, as they are at one moment. */
@@ -104,4 +111,27 @@ export function rowsOfItem(
     job: await db.selectFrom('job').selectAll().where('item_uid', '=', itemUid).orderBy('job_id').execute(),
     source_item: await db.selectFrom('source_item').selectAll().where('item_uid', '=', itemUid).execute(),
   }))
+}
+
+/** Every job as callers see it, item by item. */
+export async function* jobsByItem(sql: Sql<IngestTables>): AsyncGenerator<Job[]> {
+  for (const itemUid of (await jobBriefs(sql)).keys()) yield (await rowsOfItem(sql, itemUid)).job.map(toJob)
+}
+
+/** After a restore: jobs that were in hand wait again, and all that wait are put into the queue. */
+export async function resumeJobs(sql: Sql<IngestTables>, clock: Clock): Promise<number> {
+  return sql.transaction(async (tx) => {
+    await tx
+      .updateTable('job')
+      .set({ status: 'pending', stage: 'queued', claim: null })
+      .where('status', '=', 'processing')
+      .execute()
+    const waiting = await tx.selectFrom('job').select('job_id').where('status', '=', 'pending').execute()
+    await announceAll(
+      tx,
+      waiting.map(({ job_id }) => job_id),
+      clock,
+    )
+    return waiting.length
+  })
 }

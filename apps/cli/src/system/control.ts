@@ -7,6 +7,7 @@ import type { FetchHandler } from '@mnemosyne/contracts'
 import { DomainError, type Listener, type Logger, listen } from '@mnemosyne/platform'
 import { Agent, fetch as undiciFetch } from 'undici'
 import { z } from 'zod'
+import { answerLong, isLongCommand } from '../backup/long-commands.ts'
 import { administer } from './administration.ts'
 import type { System } from './open-system.ts'
 
@@ -53,7 +54,12 @@ function controlHandler(system: System): FetchHandler {
   return async (request) => {
     const command = /^\/control\/([a-z-]+)$/.exec(new URL(request.url).pathname)?.[1]
     if (!command) return system.localFetch(request)
+    const { stores, log } = system
     try {
+      if (isLongCommand(command)) {
+        const input: unknown = await request.json()
+        return answerLong(stores, command, input, { log, signal: request.signal })
+      }
       return Response.json(await administer(system.admin, command, await request.json()))
     } catch (error) {
       return refusal(error, system.log)

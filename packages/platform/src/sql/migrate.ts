@@ -1,6 +1,13 @@
 import { sql, type Transaction } from 'kysely'
 import type { Clock } from '../clock.ts'
-import { type ColumnTypes, type Migration, NewerSchemaError, SqlMisuseError } from './port.ts'
+import {
+  type ColumnTypes,
+  type Migration,
+  NewerSchemaError,
+  SqlMisuseError,
+  UNFINISHED_RESTORE,
+  UnfinishedRestoreError,
+} from './port.ts'
 
 /** Brings the schema up to date within `tx`, which holds the lock. Returns the names of what ran. */
 export async function runMigrations(
@@ -19,6 +26,7 @@ export async function runMigrations(
 
   const names = migrations.map(({ name }) => name)
   const unknown = [...applied].filter((name) => !names.includes(name))
+  if (unknown.some((name) => name.startsWith(UNFINISHED_RESTORE))) throw new UnfinishedRestoreError(schema)
   if (unknown.length > 0) throw new NewerSchemaError(schema, unknown.sort())
   const pending = migrations.slice(applied.size)
   const outOfOrder = pending.find(({ name }) => applied.has(name))

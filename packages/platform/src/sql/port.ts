@@ -121,3 +121,18 @@ export class NewerSchemaError extends DomainError {
     this.unknown = unknown
   }
 }
+
+/** Begins the names of what stands among a schema's migrations while a backup is brought back into it. */
+export const UNFINISHED_RESTORE = 'restore-unfinished-'
+
+/** Only a part of a backup is in the database. */
+export class UnfinishedRestoreError extends DomainError {
+  constructor(schema: string) {
+    super(
+      'SQL_UNFINISHED_RESTORE',
+      `A backup has been brought back into the database of ${schema} only in part. ` +
+        'Run "mnemosyne restore" with the same backup again: it goes on where it was.',
+    )
+    this.name = 'UnfinishedRestoreError'
+  }
+}

@@ -1,0 +1,37 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { runLongCommand } from '../backup/run-long-command.ts'
+import { EXIT, Output } from '../output.ts'
+import { type GlobalOptions, withGlobals } from './shared-options.ts'
+
+export function backupCommand(program: Command): void {
+  withGlobals(
+    program
+      .command('backup')
+      .argument(
+        '[dir]',
+        'a new folder, or one in which a backup was cut short; without it one named by the time',
+      )
+      .description('write everything into a folder, also while the system runs; run again it goes on'),
+  ).action(async (given: string | undefined, options: GlobalOptions) => {
+    const dir = resolve(process.env.INIT_CWD ?? process.cwd(), given ?? nameByTime(new Date()))
+    const manifest = await runLongCommand('backup', { dir }, options)
+    const { schemas, blobs, content, problems, newer_items, ...about } = manifest
+    const rows = schemas.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.rows, 0)
+    const { count, total_bytes } = blobs
+    const result = { dir, ...about, rows, blobs: count, bytes: total_bytes, content, newer_items, problems }
+    new Output(options).result(result, [
+      `Backed up into ${dir}: ${content.items} documents, ${rows} rows, ${count} files of ${megabytes(total_bytes)}.`,
+      'It holds what the data folder holds, secrets too: keep it as safe.',
+      ...problems.map(({ item_uid, problem }) => `  document ${item_uid}: ${problem}`),
+    ])
+    if (problems.length > 0) {
+      process.stderr.write(`${problems.length} documents are not whole in the stores themselves.\n`)
+      process.exitCode = EXIT.failed
+    }
+  })
+}
+
+const nameByTime = (now: Date) => `mnemosyne-backup-${now.toISOString().slice(0, 19).replaceAll(':', '-')}`
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
