@@ -2,14 +2,15 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Chunk, Job } from '@mnemosyne/contracts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { DaedalusFolder } from './daedalus-store.ts'
 import { endlessPdf, onePagePdf, zip } from './files.ts'
-import { DaedalusStore, RunningSystem, temporaryFolder } from './harness.ts'
+import { RunningSystem, temporaryFolder } from './harness.ts'
 
 const SECRET = 'root:x:0:0 the secret of another folder'
 const LIMIT = 300_000
 
 const folder = temporaryFolder()
-const store = new DaedalusStore(join(folder.path, 'daedalus'))
+const store = new DaedalusFolder(join(folder.path, 'daedalus'))
 let system: RunningSystem
 
 beforeAll(async () => {

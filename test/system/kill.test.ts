@@ -10,7 +10,8 @@ import {
   startRabbitMq,
 } from '@mnemosyne/platform/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { DaedalusStore, RunningSystem, temporaryFolder } from './harness.ts'
+import { DaedalusFolder } from './daedalus-store.ts'
+import { RunningSystem, temporaryFolder } from './harness.ts'
 import { graphOf, inventedDocument, rowsOf } from './stores.ts'
 
 // Whole processes on a machine that other tests keep busy.
@@ -107,7 +108,7 @@ await describeServers('over PostgreSQL and RabbitMQ', () => {
 
   test('a workspace from its beginning to its end', async () => {
     const home = folder()
-    const store = new DaedalusStore(join(home, 'daedalus'))
+    const store = new DaedalusFolder(join(home, 'daedalus'))
     const servers = await env()
     const system = await start(join(home, 'data'), { env: { ...servers, ...store.env } })
     const workspace = await system.createWorkspace('ws')

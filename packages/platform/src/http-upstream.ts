@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import http, { type ClientRequest, type IncomingMessage } from 'node:http'
+import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { isIP } from 'node:net'
 import { Readable } from 'node:stream'
@@ -162,7 +162,20 @@ function send(
     incoming.resume()
     reject(new NotTaken(`${base.host} takes no requests just now`))
   })
-  outgoing.on('error', (cause) => reject(request.signal.aborted ? cause : judged(outgoing, base, cause)))
+  // Without a connection nothing was read, and a body that was not begun had no effect. Otherwise nobody knows.
+  let connected = false
+  outgoing.on('socket', (socket) => {
+    connected = !socket.connecting
+    if (connected) return
+    socket.once('connect', () => {
+      connected = true
+    })
+  })
+  outgoing.on('error', (cause) => {
+    if (request.signal.aborted) reject(cause)
+    else if (connected && begun) reject(new BrokenOff(`${base.host} broke the connection off`, { cause }))
+    else reject(new NotTaken(`${base.host} cannot be connected to`, { cause }))
+  })
   if (body === 'streams') {
     outgoing.once('continue', () => {
       begun = true
@@ -177,14 +190,6 @@ function send(
 function framing(body: Body): Record<string, string> {
   if (body === 'streams') return { expect: '100-continue' }
   return body ? { 'content-length': String(body.length) } : {}
-}
-
-/** Before the connection stood nothing was read. Afterwards nobody knows. */
-function judged(outgoing: ClientRequest, base: URL, cause: Error): Error {
-  const connected = outgoing.socket !== null && outgoing.socket.bytesWritten > 0
-  return connected
-    ? new BrokenOff(`${base.host} broke the connection off`, { cause })
-    : new NotTaken(`${base.host} cannot be connected to`, { cause })
 }
 
 function responseOf(incoming: IncomingMessage): Response {

@@ -9,17 +9,17 @@ import { startAuth } from './service.ts'
 await runService({
   name: 'auth',
   schema: authProcessConfig,
-  async start({ config, closing, reach, keys: _, ...common }) {
-    const sql = closing.use(await openSql<AuthTables>(config.DATABASE_URL, { schema: 'auth', ...common }))
+  async start({ config, closing, reach, verify, keys: _, ...around }) {
+    const sql = closing.use(await openSql<AuthTables>(config.DATABASE_URL, { schema: 'auth', ...around }))
     const bus = closing.use(
       await openRabbitBus({
         url: config.AMQP_URL,
         validate: validateMessage,
         subscriptions: SUBSCRIPTIONS,
-        ...common,
+        ...around,
       }),
     )
     const library = createClient(libraryInternalContract, reach('library', config.LIBRARY_URL))
-    return startAuth({ ...common, sql, bus, library, ids: randomUUID })
+    return startAuth({ ...around, verify, sql, bus, library, ids: randomUUID })
   },
 })

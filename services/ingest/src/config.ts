@@ -1,3 +1,4 @@
+import { embeddingVariables } from '@mnemosyne/models'
 import {
   about,
   BrokerUrl,
@@ -6,6 +7,8 @@ import {
   GraphUrl,
   processVariables,
   ServiceUrls,
+  s3SourceVariables,
+  s3Variables,
 } from '@mnemosyne/platform'
 import { z } from 'zod'
 
@@ -21,6 +24,8 @@ const WorkerQueues = z
 
 /** The variables of the ingest service, in one process with the others or not. */
 export const ingestConfig = z.object({
+  ...s3SourceVariables('DAEDALUS'),
+  ...s3SourceVariables('SPELUNKER'),
   DAEDALUS_STORAGE_DIR: about(z.string().optional(), "folder that holds Daedalus's files, read only"),
   SPELUNKER_STORAGE_DIR: about(z.string().optional(), "folder that holds Spelunker's files, read only"),
   WORKER_QUEUES: about(
@@ -49,6 +54,8 @@ export type IngestConfig = z.infer<typeof ingestConfig>
 /** The variables of ingest as a process of its own. */
 export const ingestProcessConfig = ingestConfig.extend({
   ...processVariables(23_184),
+  ...embeddingVariables,
+  ...s3Variables,
   DATABASE_URL: DatabaseUrl,
   AMQP_URL: BrokerUrl,
   NEO4J_URL: GraphUrl,

@@ -1,4 +1,11 @@
-import { type BlobSource, type Logger, type Metrics, openFolderSource } from '@mnemosyne/platform'
+import {
+  type BlobSource,
+  type Logger,
+  type Metrics,
+  openFolderSource,
+  openS3Source,
+  s3SourceLocation,
+} from '@mnemosyne/platform'
 import type { IngestConfig } from './config.ts'
 import type { Sources } from './routes/router.ts'
 
@@ -10,10 +17,12 @@ export async function openSources(
   config: IngestConfig,
   options: { closing: AsyncDisposableStack; log: Logger; metrics: Metrics },
 ): Promise<Sources> {
+  const { closing, ...around } = options
   const open = async (name: 'DAEDALUS' | 'SPELUNKER'): Promise<BlobSource | undefined> => {
     const folder = config[`${name}_STORAGE_DIR`]
     if (folder) return openFolderSource(folder)
-    return undefined
+    const bucket = s3SourceLocation('ingest', name, config)
+    return bucket && closing.use(await openS3Source({ ...bucket, ...around }))
   }
   return { daedalus: await open('DAEDALUS'), spelunker: await open('SPELUNKER') }
 }

@@ -1,4 +1,5 @@
 import { SEARCH_LIMIT_MAX } from '@mnemosyne/contracts'
+import { embeddingVariables } from '@mnemosyne/models'
 import { about, Count, GraphUrl, processVariables } from '@mnemosyne/platform'
 import { z } from 'zod'
 
@@ -25,5 +26,6 @@ export type SearchConfig = z.infer<typeof searchConfig>
 /** The variables of search as a process of its own: it reads the graph and asks a model, and has no other store. */
 export const searchProcessConfig = searchConfig.extend({
   ...processVariables(23_185),
+  ...embeddingVariables,
   NEO4J_URL: GraphUrl,
 })

@@ -1,19 +1,23 @@
 import { text } from 'node:stream/consumers'
-import { DomainError, version } from '@mnemosyne/platform'
+import { DomainError } from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { CommandError, EXIT, Output } from '../output.ts'
 import { type AdministrativeCommand, administer } from '../system/administration.ts'
 import { reachRunning } from '../system/control.ts'
-import { openSystem } from '../system/open-system.ts'
+import { openForAdministration, standsApart } from '../system/open-for-administration.ts'
 import { readSettings } from '../system/settings.ts'
 import { type GlobalOptions, withGlobals } from './shared-options.ts'
 
 /** Runs in the process that owns the data folder, or else on the stores directly. */
-async function run<T>(command: AdministrativeCommand, input: unknown, options: GlobalOptions): Promise<T> {
+export async function runAdministrative<T>(
+  command: AdministrativeCommand,
+  input: unknown,
+  options: GlobalOptions,
+): Promise<T> {
   const settings = readSettings(process.env, options)
-  const running = await reachRunning(settings.MNEMOSYNE_DATA_DIR)
+  const running = standsApart(settings) ? undefined : await reachRunning(settings.MNEMOSYNE_DATA_DIR)
   if (!running) {
-    const system = await openSystem({ settings, env: process.env, version, purpose: 'administer' })
+    const system = await openForAdministration(settings, process.env)
     try {
       return (await administer(system.admin, command, input)) as T
     } finally {
@@ -63,7 +67,7 @@ export function createUserCommand(program: Command): void {
       const password = options.passwordStdin ? (await text(process.stdin)).replace(/\r?\n$/, '') : null
       if (password === '') throw new CommandError('The password on standard input is empty.', EXIT.usage)
       const { email, staff, superuser } = options
-      const user = await run<{ id: string; username: string }>(
+      const user = await runAdministrative<{ id: string; username: string }>(
         'create-user',
         { username, email, staff, superuser, password },
         options,
@@ -107,7 +111,11 @@ export function createUserTokenCommand(program: Command): void {
         allowedLibraries: options.allowedLibraries,
         allowedTools: options.allowedTools,
       }
-      const minted = await run<{ token: string; id: string }>('create-user-token', input, options)
+      const minted = await runAdministrative<{ token: string; id: string }>(
+        'create-user-token',
+        input,
+        options,
+      )
       if (!options.allowedLibraries) {
         process.stderr.write('Over MCP this token sees no library: none was allowed (--allowed-libraries).\n')
       }
@@ -130,7 +138,7 @@ export function seedSigningKeyCommand(program: Command): void {
     .option('--retire-other', 'retire every other key')
     .action(async (options: GlobalOptions & { kid: string; retireOther?: boolean }) => {
       const { kid, retireOther } = options
-      await run('seed-signing-key', { kid, retireOther }, options)
+      await runAdministrative('seed-signing-key', { kid, retireOther }, options)
       new Output(options).result({ kid }, [kid])
     })
 }

@@ -9,8 +9,10 @@ import {
   type Logger,
   type Metrics,
   openFolderBlobs,
+  openS3Blobs,
   openSql,
   type Sql,
+  s3Location,
 } from '@mnemosyne/platform'
 import type { Settings } from './settings.ts'
 
@@ -42,7 +44,10 @@ export async function openStores(settings: Settings, options: StoreOptions): Pro
     )
   }
   const graph = closing.use(await openEmbeddedGraph({ file: folder.path('graph.db'), ...around }))
-  const blobs = closing.use(await openFolderBlobs(folder.path('blobs')))
+  const bucket = s3Location('mnemosyne', settings)
+  const blobs = closing.use(
+    bucket ? await openS3Blobs({ ...bucket, ...around }) : await openFolderBlobs(folder.path('blobs')),
+  )
   return {
     graph,
     blobs,

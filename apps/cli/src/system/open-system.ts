@@ -18,6 +18,7 @@ import { startGateway } from '@mnemosyne/gateway'
 import { openConfiguredProcessor, openSources, startIngest } from '@mnemosyne/ingest'
 import { startLibrary } from '@mnemosyne/library'
 import { startMcp } from '@mnemosyne/mcp'
+import { type ModelState, openConfiguredEmbedder } from '@mnemosyne/models'
 import {
   createLog,
   createRegistry,
@@ -37,13 +38,12 @@ import {
 import { startSearch } from '@mnemosyne/search'
 import { loadAssertionKeys } from './assertion-keys.ts'
 import { readServiceConfigs } from './configs.ts'
-import { type ModelState, openModel } from './model.ts'
 import { openHeldBus } from './open-bus.ts'
-import { openStores } from './open-stores.ts'
+import { openStores, type Stores } from './open-stores.ts'
 import type { Env, Settings } from './settings.ts'
 
 /** Raised when a newer layout of the data folder needs a migration of its own. */
-const DATA_FORMAT = 1
+export const DATA_FORMAT = 1
 
 export interface System {
   readonly services: Readonly<Record<ServiceName, Service>>
@@ -52,6 +52,7 @@ export interface System {
   /** The gateway for whoever may open the data folder: every request is the first user's, without a token. */
   readonly localFetch: FetchHandler
   readonly admin: Administration
+  readonly stores: Stores
   readonly model: ModelState
   readonly log: Logger
   close(): Promise<void>
@@ -64,7 +65,7 @@ export interface SystemOptions {
   settings: Settings
   env: Env
   version: string
-  onModelProgress?: Parameters<typeof openModel>[1]['onProgress']
+  onModelProgress?: Parameters<typeof openConfiguredEmbedder>[1]['onProgress']
   /** Aborting while the model is being fetched rejects with the signal's reason. */
   signal?: AbortSignal
   /** `administer`: no model, no worker, and no event goes out; those wait in the outbox. */
@@ -101,7 +102,8 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
     if (endpoint) closing.defer(startTracing({ endpoint, serviceName: 'mnemosyne', version }))
 
-    const { sql, graph, blobs } = await openStores(settings, { folder, logOf, metricsOf, clock, closing })
+    const stores = await openStores(settings, { folder, logOf, metricsOf, clock, closing })
+    const { sql, graph, blobs } = stores
     const { bus, release } = await openHeldBus(settings.AMQP_URL, {
       log,
       metrics,
@@ -113,7 +115,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     letGo = release
     const model =
       purpose === 'serve'
-        ? await openModel(settings, { onProgress: onModelProgress, log, metrics, signal })
+        ? await openConfiguredEmbedder(settings, { onProgress: onModelProgress, log, metrics, signal })
         : noModel
     if (model.embedder) closing.use(model.embedder)
     const workDir = folder.path('work')
@@ -121,7 +123,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const processor = closing.use(
       openConfiguredProcessor(configs.ingest, {
         workDir,
-        tokenizerDir: model.embedder ? model.dir : undefined,
+        tokenizerDir: model.embedder ? model.tokenizerDir : undefined,
         log: logOf('ingest'),
         metrics: metricsOf('ingest'),
       }),
@@ -229,6 +231,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       fetch: gateway.fetch,
       localFetch: localDoor(admin, local.fetch),
       admin,
+      stores,
       model,
       log,
       close: () => closing.disposeAsync(),

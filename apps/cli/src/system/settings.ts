@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { embeddingVariables } from '@mnemosyne/models'
 import {
   about,
   BrokerUrl,
@@ -8,6 +9,7 @@ import {
   LogLevel,
   Port,
   parseConfig,
+  s3Variables,
   secret,
   withFormerNames,
 } from '@mnemosyne/platform'
@@ -21,9 +23,8 @@ export const settingsSchema = z.object({
   MNEMOSYNE_DATA_DIR: about(z.string().default('./data'), 'where everything is kept'),
   MNEMOSYNE_HOST: about(z.string().default('127.0.0.1'), 'address on which the gateway listens'),
   MNEMOSYNE_PORT: about(Port.default(23_181), 'port on which the gateway listens'),
-  MNEMOSYNE_CACHE_DIR: about(z.string().optional(), 'where downloaded models are kept'),
-  MNEMOSYNE_MODEL_DIR: about(z.string().optional(), 'a folder with another model'),
-  HF_ENDPOINT: about(z.string().optional(), 'another hub'),
+  ...embeddingVariables,
+  ...s3Variables,
   DATABASE_URL: DatabaseUrl.optional(),
   AMQP_URL: BrokerUrl.optional(),
   NEO4J_URL: GraphUrl.optional(),

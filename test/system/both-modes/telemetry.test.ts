@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { RunningSystem, temporaryFolder } from './harness.ts'
+import { startInMode } from '../mode.ts'
 
 interface Span {
   traceId: string
@@ -17,7 +17,6 @@ interface TraceExport {
 const SECRET_WORDS = ['zanzibar', 'quillwort', 'oxbow']
 const REQUEST_ID = 'telemetry-test-1'
 
-const home = temporaryFolder()
 const received: string[] = []
 let receiver: Server
 let spans: Span[]
@@ -34,7 +33,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
   const { port } = receiver.address() as { port: number }
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }
-  const system = await RunningSystem.start(home.path, { env })
+  const system = await startInMode({ env })
   token = system.token
   await system.createWorkspace('ws')
   const content =
@@ -50,20 +49,20 @@ beforeAll(async () => {
     },
   )
   await system.mcp('tools/call', { name: 'search', arguments: { query: 'oxbow anchor' } })
-  metrics = (await system.call('GET', '/metrics', undefined, { token: null })).text
+  metrics = await system.metrics()
   await system.stop()
   log = system
     .log()
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
+  await system[Symbol.asyncDispose]()
   spans = received
     .flatMap((body) => (JSON.parse(body) as TraceExport).resourceSpans)
     .flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans))
 })
 afterAll(() => {
   receiver?.close()
-  home[Symbol.dispose]()
 })
 
 /** Names of the spans above the first span of this name in a trace that has `root` at its top, nearest first. */

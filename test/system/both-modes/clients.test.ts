@@ -8,17 +8,16 @@ import {
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
+import { type SystemInMode, startInMode } from '../mode.ts'
 
-const home = temporaryFolder()
-let system: RunningSystem
+let system: SystemInMode
 /** One library that the narrow token is allowed, and one that it is not. */
 let open: Library
 let closed: Library
 let narrowToken: string
 
 beforeAll(async () => {
-  system = await RunningSystem.start(home.path)
+  system = await startInMode()
   const make = async (name: string, text: string): Promise<Library> => {
     const request = { name, library_type: 'technical' }
     const library = (await system.call('POST', '/library/api/libraries/', request)).body as Library
@@ -28,16 +27,13 @@ beforeAll(async () => {
   }
   open = await make('Open', 'The sheet anchor is kept on the lee side.')
   closed = await make('Closed', 'The sheet anchor of the flagship is kept under the stairs.')
-  const { stdout } = await mnemosyne([
+  const { stdout } = await system.command([
     ...['create-user-token', '--user', (await me()).username, '--name', 'agent'],
-    ...['--allowed-libraries', open.uid, '--data-dir', home.path, '--json'],
+    ...['--allowed-libraries', open.uid],
   ])
   narrowToken = (JSON.parse(stdout) as { token: string }).token
 })
-afterAll(async () => {
-  await system?.stop()
-  home[Symbol.dispose]()
-})
+afterAll(() => system?.[Symbol.asyncDispose]())
 
 const me = async () => (await system.call('GET', '/profile/api/me/')).body as { username: string }
 

@@ -1,38 +1,33 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Job, Library, SearchAnswer, UserToken } from '@mnemosyne/contracts'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { DaedalusStore, RunningSystem, temporaryFolder } from './harness.ts'
+import type { DaedalusStore } from '../daedalus-store.ts'
+import { type SystemInMode, startInMode } from '../mode.ts'
 
 const NOBODY = '00000000-0000-4000-8000-000000000000'
 const UPLOAD_LIMIT = 400_000
 
-const folder = temporaryFolder()
-const store = new DaedalusStore(join(folder.path, 'daedalus'))
-let system: RunningSystem
+let store: DaedalusStore
+let system: SystemInMode
 let stranger: string
 /** A finished job of the first user's. */
 let done: Job
 
 beforeAll(async () => {
-  mkdirSync(store.dir)
-  system = await RunningSystem.start(join(folder.path, 'data'), {
-    env: { ...store.env, SPELUNKER_STORAGE_DIR: '', UPLOAD_MAX_BYTES: String(UPLOAD_LIMIT) },
+  system = await startInMode({
+    env: { SPELUNKER_STORAGE_DIR: '', UPLOAD_MAX_BYTES: String(UPLOAD_LIMIT) },
   })
+  store = system.daedalus
   stranger = await system.addUser('stranger')
   await system.createWorkspace('mine')
   const file = { name: 'heron.md', content: '# Heron\n\nThe grey heron waits in the shallows.' }
   done = await system.ended((await system.upload({ workspace_id: 'mine' }, file)).body.job_id)
 })
-afterAll(async () => {
-  await system?.stop()
-  folder[Symbol.dispose]()
-})
+afterAll(() => system?.[Symbol.asyncDispose]())
 afterEach(async () => {
   expect((await system.call('GET', '/ready/')).status).toBe(200)
 })
 
-type Answer = Awaited<ReturnType<RunningSystem['call']>>
+type Answer = Awaited<ReturnType<SystemInMode['call']>>
 
 /** A refusal as every client can read it: `{detail}`, or faults by field. Nothing of the inside shows. */
 function expectRefused(answer: Answer, status: number, says?: RegExp): void {

@@ -1,23 +1,18 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Chunk, Job, Workspace } from '@mnemosyne/contracts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DaedalusStore, RunningSystem, temporaryFolder } from './harness.ts'
+import type { DaedalusStore } from '../daedalus-store.ts'
+import { type SystemInMode, startInMode } from '../mode.ts'
 
-const folder = temporaryFolder()
-const store = new DaedalusStore(join(folder.path, 'daedalus'))
-let system: RunningSystem
+let system: SystemInMode
+let store: DaedalusStore
 let stranger: string
 
 beforeAll(async () => {
-  mkdirSync(store.dir)
-  system = await RunningSystem.start(join(folder.path, 'data'), { env: store.env })
+  system = await startInMode()
+  store = system.daedalus
   stranger = await system.addUser('stranger')
 })
-afterAll(async () => {
-  await system?.stop()
-  folder[Symbol.dispose]()
-})
+afterAll(() => system?.[Symbol.asyncDispose]())
 
 const ANCHOR = 'The sheet anchor is kept on the lee side and is never used twice in one watch.'
 const guide = (second: string) =>
@@ -183,13 +178,7 @@ describe("Daedalus's life with a workspace", () => {
     await expect
       .poll(async () => (await system.call('GET', `/library/api/jobs/${(jobs as Job[])[0]!.job_id}/`)).status)
       .toBe(404)
-    await expect.poll(() => blobsOf(system.dataDir), { timeout: 20_000 }).toEqual([])
+    await expect.poll(() => system.blobs(), { timeout: 20_000 }).toEqual([])
     expect((await system.createWorkspace('ws-1')).item_count).toBe(0)
   })
 })
-
-async function blobsOf(dataDir: string): Promise<string[]> {
-  const { readdir } = await import('node:fs/promises')
-  const entries = await readdir(join(dataDir, 'blobs'), { recursive: true, withFileTypes: true })
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-}
