@@ -1,4 +1,7 @@
-import { createLog, Metrics } from '@mnemosyne/platform'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createLog, Metrics, startTracing } from '@mnemosyne/platform'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EndpointEmbedderOptions, openEndpointEmbedder } from './endpoint-embedder.ts'
@@ -75,7 +78,10 @@ describe.skipIf(!dir)('endpoint over the local model', () => {
     await server?.close()
     await local?.close()
   })
-  embedderContract('endpoint, bge', () => open(server, { model: 'bge-small-en-v1.5', tokenizerDir: dir! }))
+  // A server that answers in order, as fast as these cores are: what it is given at once is what a query waits for.
+  embedderContract('endpoint, bge', () =>
+    open(server, { model: 'bge-small-en-v1.5', tokenizerDir: dir!, concurrency: 2 }),
+  )
 
   it('makes the vectors that the model makes here, query prefix included', async () => {
     await using embedder = await open(server, { model: 'BAAI/bge-small-en-v1.5' })
@@ -295,6 +301,13 @@ describe('faults', () => {
       { status: 404, body: { error: { message: 'model "x" not found, try pulling it first' } } },
       'endpoint_misconfigured',
       /try pulling it first\).*EMBEDDING_MODEL/,
+      1,
+    ],
+    [
+      'an unknown model by 400',
+      { status: 400, body: { error: { message: 'The model `x` does not exist.' } } },
+      'endpoint_misconfigured',
+      /EMBEDDING_MODEL/,
       1,
     ],
     [
@@ -525,6 +538,40 @@ describe('secrets', () => {
     expect(lines.length).toBeGreaterThan(echoes.length)
     for (const secret of [KEY, 'ghij', 'harbour', 'lighthouse'])
       expect(lines.join('\n')).not.toContain(secret)
+  })
+})
+
+describe('traces', () => {
+  it('name model and server, and hold neither text nor key', async () => {
+    const { promise: received, resolve } = Promise.withResolvers<string>()
+    const collector = createServer(async (incoming, response) => {
+      let body = ''
+      for await (const part of incoming.setEncoding('utf8')) body += part
+      response.end('{}')
+      resolve(body)
+    })
+    await once(collector.listen(0, '127.0.0.1'), 'listening')
+    const { port } = collector.address() as AddressInfo
+    const stop = startTracing({
+      endpoint: `http://127.0.0.1:${port}`,
+      serviceName: 'test',
+      version: '0',
+    })
+    try {
+      await using it = await world({}, { apiKey: KEY })
+      await it.embedder.embedPassages(['the lighthouse'])
+      await stop()
+      const traces = await received
+      const text = (key: string, stringValue: string) => JSON.stringify({ key, value: { stringValue } })
+      expect(traces).toContain('"name":"embed passages"')
+      expect(traces).toContain(text('gen_ai.operation.name', 'embeddings'))
+      expect(traces).toContain(text('gen_ai.request.model', 'hashed'))
+      expect(traces).toContain(text('server.address', '127.0.0.1'))
+      for (const secret of ['lighthouse', KEY]) expect(traces).not.toContain(secret)
+    } finally {
+      collector.close()
+      collector.closeAllConnections()
+    }
   })
 })
 

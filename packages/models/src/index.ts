@@ -1,4 +1,3 @@
-export { approximateTokens } from './approximate-tokens.ts'
 export {
   type EmbeddingConfig,
   embeddingVariables,

@@ -72,7 +72,9 @@ export class EndpointClient {
 
   async #send(texts: readonly string[], asksDimensions: boolean, signal: AbortSignal): Promise<Answer> {
     const { url, model, apiKey, dimensions, timeoutMs } = this.#options
-    const timeout = AbortSignal.timeout(timeoutMs)
+    const late = new AbortController()
+    // Not AbortSignal.timeout: combined with others it stays in memory until the time is over.
+    const timer = setTimeout(() => late.abort(), timeoutMs)
     try {
       const { statusCode, headers, body } = await request(url, {
         dispatcher: this.#agent,
@@ -83,7 +85,7 @@ export class EndpointClient {
           ...(apiKey && { authorization: `Bearer ${apiKey}` }),
         },
         body: JSON.stringify({ model, input: texts, ...(asksDimensions && { dimensions }) }),
-        signal: AbortSignal.any([signal, timeout]),
+        signal: AbortSignal.any([signal, late.signal]),
       })
       const length = this.dimensions ?? MOST_DIMENSIONS
       const most = statusCode === 200 ? ERROR_BYTES + texts.length * length * BYTES_PER_NUMBER : ERROR_BYTES
@@ -91,15 +93,16 @@ export class EndpointClient {
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof EndpointReplyInvalid) throw error
-      const isLate = timeout.aborted
+      const isLate = late.signal.aborted
       const how = isLate
         ? `did not answer within ${timeoutMs / 1000} s`
         : `cannot be reached (${codeOf(error)})`
-      const cause = isLate ? timeout.reason : error
       throw new EndpointUnavailable(`The embedding endpoint ${url.origin} ${how}. Try again later.`, {
         sendAgain: !isLate,
-        cause,
+        cause: error,
       })
+    } finally {
+      clearTimeout(timer)
     }
   }
 }

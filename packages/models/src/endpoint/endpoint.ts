@@ -20,7 +20,10 @@ export interface EndpointOptions extends Partial<PatienceOptions> {
   timeoutMs?: number
   /** Texts in one request, at most. */
   batchSize?: number
-  /** Requests with passages at once, at most; queries have as many of their own, and wait for no passage. */
+  /**
+   * Requests with passages at once, at most; queries have as many of their own, and wait for none of these here. They
+   * may wait at the endpoint: what it is given at once should take it less time than a query should wait.
+   */
   concurrency?: number
   log: Logger
   metrics: Metrics
@@ -40,7 +43,7 @@ export class Endpoint {
   readonly #closing = new AbortController()
 
   constructor(options: EndpointOptions) {
-    const { model, apiKey, dimensions, timeoutMs = 120_000, batchSize = 32, concurrency = 4, log } = options
+    const { model, apiKey, dimensions, timeoutMs = 120_000, batchSize = 8, concurrency = 4, log } = options
     this.url = embeddingsUrl(options.baseUrl)
     this.#client = new EndpointClient({ url: this.url, model, apiKey, dimensions, timeoutMs })
     this.#patience = patienceOf(options)

@@ -26,6 +26,10 @@ export interface Asked {
 const TOO_LARGE =
   /too (large|long|many)|(maximum|max|larger than|exceeds?) .{0,30}(context|batch|token|length|input)|context (length|size|window)|batch size|token limit|reduce (the|your) (length|input|prompt)|must have less than \d+ tokens/i
 
+/** Some answer 400 where others answer 404. */
+const NO_SUCH_MODEL =
+  /(invalid|unknown|no such) model|model\b.{0,60}(not (found|exist|supported|loaded)|unknown)/i
+
 /** The error that an answer other than 200 stands for. */
 export function refusalOf(answer: Answer, asked: Asked): EmbeddingError {
   const { status } = answer
@@ -40,6 +44,9 @@ export function refusalOf(answer: Answer, asked: Asked): EmbeddingError {
   }
   if (status === 402)
     return new EndpointMisconfigured(`${outcome} Check the account that the key belongs to.`)
+  if ((status === 400 || status === 422) && NO_SUCH_MODEL.test(messageIn(answer.body))) {
+    return new EndpointMisconfigured(`${outcome} Check EMBEDDING_MODEL.`)
+  }
   if (status === 404 || status === 405 || status < 400) {
     const hint = addressHint(asked.url)
     return new EndpointMisconfigured(
