@@ -7,8 +7,9 @@ export interface EmbeddingModel {
   /** Longest text that is seen whole, in the model's tokens; special tokens are counted. */
   maxTokens: number
   /**
-   * Changes whenever the same text would get another vector: a SHA-256 over weights, tokenizer, pooling
-   * and length. Belongs in the key of every stored vector.
+   * Changes whenever the same text would get another vector: a SHA-256 over weights, tokenizer, pooling and length
+   * of a local model; over protocol, name, dimensions and form of passages of an endpoint's, whose weights are not
+   * seen. Belongs in the key of every stored vector.
    */
   revision: string
   /** Whether `instruction` reaches the model; where false it is ignored and belongs in no cache key. */
@@ -42,7 +43,10 @@ export interface Embedder {
   embedPassages(passages: string[], options?: EmbedOptions): Promise<Float32Array[]>
   /** The vector of a query, with the model's own query prefix. Goes before passages that wait. */
   embedQuery(query: string, options?: QueryOptions): Promise<Float32Array>
-  /** Tokens of each text by the model's own tokenizer; special tokens are not counted, nothing is cut. */
+  /**
+   * Tokens of each text by the model's own tokenizer, or estimated where an endpoint's is not at hand; special tokens
+   * are not counted, nothing is cut.
+   */
   countTokens(texts: string[]): Promise<number[]>
   /** Resolves when the model answers now. */
   ping(): Promise<void>
