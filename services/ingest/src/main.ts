@@ -30,7 +30,10 @@ await runService({
         ...around,
       }),
     )
-    const model = await openConfiguredEmbedder(config, around)
+    const model = await openConfiguredEmbedder(config, {
+      ...around,
+      batchSize: config.EMBEDDING_BATCH_SIZE,
+    })
     if (model.embedder) closing.use(model.embedder)
     const workDir = await mkdtemp(join(tmpdir(), 'mnemosyne-ingest-'))
     closing.defer(() => rm(workDir, { recursive: true, force: true }))

@@ -1,8 +1,8 @@
+import { approximateTokens } from '@mnemosyne/models/approximate-tokens'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_CHUNKING } from '../../test/default-chunking.ts'
 import { type Block, renderDocument } from '../document/document.ts'
-import { approximateTokens } from './approximate-tokens.ts'
 import type { Chunk, ChunkingConfig, LibraryType } from './chunk.ts'
 import { chunkDocument, chunkUid } from './chunk-document.ts'
 

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { argv } from 'node:process'
-import { approximateTokens } from '../chunking/approximate-tokens.ts'
+import { approximateTokens } from '@mnemosyne/models/approximate-tokens'
 import type { CountTokens } from '../chunking/chunk.ts'
 import { chunkDocument } from '../chunking/chunk-document.ts'
 import { extractConcepts } from '../concepts/extract-concepts.ts'

@@ -17,7 +17,7 @@ export function permanentReason(error: unknown): string | undefined {
   if (error instanceof DimensionMismatchError)
     return (
       `The embedding model makes vectors of ${error.actual} dimensions, and those in the store have ${error.expected}. ` +
-      'Start with the model that the store was filled with (MNEMOSYNE_MODEL_DIR) and retry, ' +
+      'Start with the model that the store was filled with (EMBEDDING_MODEL, MNEMOSYNE_MODEL_DIR) and retry, ' +
       'or begin with an empty data folder.'
     )
   if (error instanceof EmbeddingError && !error.retryable && !isClosing(error))
@@ -44,6 +44,12 @@ const CAUSES: Record<string, string> = {
   library_gone: 'its library is not there',
   item_gone: 'its item is not there',
   embedder_crashed: 'the embedding model stopped while it worked',
+  endpoint_unavailable: 'the endpoint of the embedding model did not answer',
+  endpoint_busy: 'the endpoint of the embedding model had too much to do',
+  endpoint_misconfigured:
+    'the endpoint of the embedding model refused the request (look at EMBEDDING_BASE_URL, EMBEDDING_MODEL and EMBEDDING_API_KEY)',
+  BLOB_STORE_UNAVAILABLE: 'the store of documents did not answer',
+  BLOB_STORE_REFUSED: 'the store of documents refused the request (the log names the variable to look at)',
   processor_unavailable: 'the processes that read files did not start',
   SOURCE_NOT_CONFIGURED: 'the store of its source is not configured for this worker',
   EACCES: 'the file may not be read',
