@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { blobsContract } from '../testing/blobs-contract.ts'
+import { blobsContract, sourceContract } from '../testing/blobs-contract.ts'
 import { describeSmallDisk, mountSmallDisk } from '../testing/small-disk.ts'
 import { openFolderBlobs } from './folder.ts'
 import { openFolderSource } from './folder-source.ts'
-import { BlobKeyError, BlobNotFoundError, BlobStoreFullError } from './port.ts'
+import { BlobKeyError, BlobNotFoundError, BlobStoreFullError, BlobStoreUnavailableError } from './port.ts'
 
 let parent: string
 let dir: string
@@ -21,6 +21,13 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const everything = async () => (await readdir(dir, { recursive: true })).sort()
 
 blobsContract('blobs in a folder', () => openFolderBlobs(dir))
+sourceContract("another program's files", async () => ({
+  source: await openFolderSource(dir),
+  async fill(key, data) {
+    await mkdir(dirname(join(dir, key)), { recursive: true })
+    await writeFile(join(dir, key), data)
+  },
+}))
 
 describe('a folder of blobs', () => {
   it('keeps what is stored, for its owner alone, and no empty folder', async () => {
@@ -89,7 +96,7 @@ describe('a folder of blobs', () => {
   it('says when it cannot be written to any more', async () => {
     const store = await openFolderBlobs(dir)
     await rm(dir, { recursive: true })
-    await expect(store.ping()).rejects.toThrow()
+    await expect(store.ping()).rejects.toThrow(BlobStoreUnavailableError)
   })
 })
 

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import { S3Client } from '@aws-sdk/client-s3'
 import type { Logger } from '../log.ts'
 import { type Metrics, SpanKind, span } from '../telemetry.ts'
@@ -27,6 +29,7 @@ export interface S3Timeouts {
 const TIMEOUTS: S3Timeouts = { connectMs: 3_000, idleMs: 10_000 }
 /** Of one operation, the first included, with short waits in between. */
 const ATTEMPTS = 3
+const CONNECTIONS = { keepAlive: true, maxSockets: 50 }
 const SECONDS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 interface CallOptions {
@@ -153,7 +156,9 @@ function clientOf(options: S3Options, { connectMs, socketMs, answerMs }: ClientT
       socketTimeout: socketMs,
       requestTimeout: answerMs,
       throwOnRequestTimeout: true,
-      httpsAgent: { keepAlive: true, maxSockets: 50, rejectUnauthorized: verify },
+      // Agents, and not only their options: the SDK has an agent of its own for large bodies, which would verify.
+      httpAgent: new HttpAgent(CONNECTIONS),
+      httpsAgent: new HttpsAgent({ ...CONNECTIONS, rejectUnauthorized: verify }),
       logger: {
         trace: ignore,
         debug: ignore,

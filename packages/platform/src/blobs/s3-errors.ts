@@ -5,10 +5,14 @@ type Words = (variables: S3VariableNames) => string
 
 const credentials: Words = (its) =>
   `The S3 server does not accept the credentials. Look at ${its.accessKeyId} and ${its.secretAccessKey}.`
-const region: Words = (its) => `The bucket is in another region. Look at ${its.region} and ${its.endpoint}.`
+const region: Words = (its) =>
+  `The bucket is in another region, or at another address. Look at ${its.region} and ${its.endpoint}.`
+const wordless: Words = (its) =>
+  `The S3 server refuses without a word on the reason. Look at ${its.region}, ${its.bucket} and ${its.endpoint}.`
 const noServer: Words = (its) => `What answers is no S3 server. Look at ${its.endpoint}.`
 
 const REFUSALS: Record<string, Words> = {
+  NoS3Server: noServer,
   InvalidAccessKeyId: (its) => `The S3 server does not know the access key. Look at ${its.accessKeyId}.`,
   SignatureDoesNotMatch: (its) =>
     `The secret is not that of the access key. Look at ${its.secretAccessKey} and ${its.accessKeyId}.`,
@@ -18,6 +22,8 @@ const REFUSALS: Record<string, Words> = {
   AccessDenied: (its) =>
     `The credentials may not do this in the bucket, or there is no such file and they may not list. Look at ${its.bucket}, ${its.accessKeyId} and the rights of that key.`,
   NoSuchBucket: (its) => `There is no such bucket. Look at ${its.bucket} and ${its.endpoint}.`,
+  CreateBucketDenied: (its) =>
+    `There is no such bucket, and the credentials may not make it. Make it, or look at ${its.bucket} and ${its.endpoint}.`,
   InvalidBucketName: (its) => `The name of the bucket is none. Look at ${its.bucket}.`,
   BucketAlreadyExists: (its) => `The bucket belongs to somebody else. Look at ${its.bucket}.`,
   PermanentRedirect: region,
@@ -59,9 +65,14 @@ export const httpStatusOf = (error: unknown): number | undefined =>
   (error as AnyFault)?.$metadata?.httpStatusCode
 
 /** The SDK's words for a blob that is not there; the second is that of HEAD, for a bucket as well. */
-export function isMissingBlob(error: unknown): boolean {
+export function isMissingBlob(error: unknown): error is Error {
   const { name } = error as AnyFault
   return name === 'NoSuchKey' || name === 'NotFound'
+}
+
+/** Of an error of the port. */
+export function isMissingBucket(error: unknown): boolean {
+  return error instanceof BlobStoreRefusedError && (error.cause as AnyFault)?.name === 'NoSuchBucket'
 }
 
 /** A fault that the server tells inside an answer, or does not tell: named by a code of the S3 API. */
@@ -85,11 +96,13 @@ export function explained(cause: unknown, variables: S3VariableNames): unknown {
   if (Object.hasOwn(REFUSALS, word)) return refused(REFUSALS[word] as Words)
   if (PASSING.has(word) || status === 429 || (status && status >= 500 && status !== 501))
     return new BlobStoreUnavailableError(`The S3 server can't do it now (${status ?? word}).`, { cause })
+  // An answer that could not be read: a page of another server.
+  if ('$responseBodyText' in cause) return refused(noServer)
   if (status === undefined) return explainedNetwork(cause, code, refused)
   if (status === 403 || status === 401) return refused(REFUSALS.AccessDenied as Words)
   if (status >= 300 && status < 400 && status !== 304) return refused(region)
-  // An answer that could not be read: a page of another server.
-  if (cause instanceof SyntaxError || (status < 300 && '$response' in cause)) return refused(noServer)
+  // To HEAD.
+  if (word === 'UnknownError' && status >= 400) return refused(wordless)
   return cause
 }
 

@@ -73,7 +73,11 @@ export class S3Source implements BlobSource, AsyncDisposable {
     try {
       return await this.connection.call('GetObject', (client) => client.send(command), { streams: true })
     } catch (error) {
-      if (isMissingBlob(error)) throw new BlobNotFoundError(key, { cause: error })
+      // GET has words for what is missing, unless it is another server that answers.
+      if (isMissingBlob(error))
+        throw error.name === 'NoSuchKey'
+          ? new BlobNotFoundError(key, { cause: error })
+          : this.connection.fault('NoS3Server', error)
       if (httpStatusOf(error) === 416) throw await this.#outside(key)
       throw error
     }

@@ -3,7 +3,6 @@ import {
   CreateBucketCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
-  HeadBucketCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3'
@@ -17,7 +16,7 @@ import {
   type PutOptions,
   type StoredBlob,
 } from './port.ts'
-import { faultNamed, isMissingBlob } from './s3-errors.ts'
+import { faultNamed, isMissingBlob, isMissingBucket } from './s3-errors.ts'
 import { S3Source } from './s3-source.ts'
 import { dropUnfinished, upload } from './s3-upload.ts'
 
@@ -98,28 +97,25 @@ export class S3Blobs extends S3Source implements BlobStore {
     const abortSignal = AbortSignal.timeout(PING_MS)
     await this.connection.call('ListObjectsV2', async (client) => {
       try {
-        await client.send(command, { abortSignal })
+        const { Name } = await client.send(command, { abortSignal })
+        // The SDK takes any page for an empty list.
+        if (Name === undefined) throw faultNamed('NoS3Server')
       } catch (error) {
-        throw abortSignal.aborted ? faultNamed('RequestTimeout', error) : error
+        if (abortSignal.aborted) throw faultNamed('RequestTimeout', error)
+        throw isMissingBlob(error) ? faultNamed('NoS3Server', error) : error
       }
     })
   }
 
   /** Makes the bucket when it is not there. True when it was made. */
   async ensureBucket(region: string): Promise<boolean> {
-    const Bucket = this.connection.bucket
     try {
-      await this.connection.call('HeadBucket', (client) => client.send(new HeadBucketCommand({ Bucket })))
+      await this.ping()
       return false
     } catch (error) {
-      if (error instanceof BlobStoreRefusedError) {
-        // HEAD refuses without a word on the reason.
-        await this.ping()
-        return false
-      }
-      if (!isMissingBlob(error)) throw error
+      if (!isMissingBucket(error)) throw error
+      return this.#createBucket(region)
     }
-    return this.#createBucket(region)
   }
 
   /** Drops uploads in parts that began before `before` and never ended. Returns how many. */
@@ -142,7 +138,8 @@ export class S3Blobs extends S3Source implements BlobStore {
     } catch (error) {
       // Another process was faster.
       if ((error as Error).name === 'BucketAlreadyOwnedByYou') return false
-      throw error
+      if (!(error instanceof BlobStoreRefusedError)) throw error
+      throw this.connection.fault('CreateBucketDenied', error)
     }
   }
 

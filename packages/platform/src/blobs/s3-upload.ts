@@ -12,6 +12,8 @@ import type { S3Connection } from './s3-connection.ts'
 
 /** S3 allows 10,000 parts of 5 MiB or more, all but the last of one size. Two are in memory at once. */
 const PART_BYTES = 8 * 1_048_576
+/** For telling the server to drop the parts of a failed upload; `dropUnfinished` finds what it did not hear of. */
+const DROP_MS = 5_000
 
 /**
  * Stores `chunks` under `key`, in one request when they are few. When it rejects nothing is stored, and no part is
@@ -65,8 +67,8 @@ async function uploadParts(
     const { ETag, ChecksumCRC32 } = await connection.call('UploadPart', (client) => client.send(command, sdk))
     parts.push({ PartNumber, ETag, ChecksumCRC32 })
   }
+  let sending: Promise<void> = Promise.resolve()
   try {
-    let sending: Promise<void> = Promise.resolve()
     for await (const part of concat(waiting, rest)) {
       await sending
       sending = send(part)
@@ -77,7 +79,9 @@ async function uploadParts(
     const end = new CompleteMultipartUploadCommand({ ...blob, UploadId, MultipartUpload: { Parts: parts } })
     await connection.call('CompleteMultipartUpload', (client) => client.send(end, sdk))
   } catch (error) {
-    await drop(connection, key, UploadId).catch(() => {})
+    // A part that arrives after the others were dropped would stay.
+    await sending.catch(() => {})
+    await drop(connection, key, UploadId, AbortSignal.timeout(DROP_MS)).catch(() => {})
     throw error
   }
 }
@@ -104,9 +108,14 @@ export async function dropUnfinished(connection: S3Connection, before: Date): Pr
   return dropped
 }
 
-async function drop(connection: S3Connection, key: string, UploadId: string | undefined): Promise<void> {
+async function drop(
+  connection: S3Connection,
+  key: string,
+  UploadId: string | undefined,
+  abortSignal?: AbortSignal,
+): Promise<void> {
   const command = new AbortMultipartUploadCommand({ Bucket: connection.bucket, Key: key, UploadId })
-  await connection.call('AbortMultipartUpload', (client) => client.send(command))
+  await connection.call('AbortMultipartUpload', (client) => client.send(command, { abortSignal }))
 }
 
 /** Cut into parts of PART_BYTES; the last is smaller. */

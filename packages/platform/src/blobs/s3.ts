@@ -4,6 +4,10 @@ import type { S3Options } from './s3-connection.ts'
 
 export type { S3Options } from './s3-connection.ts'
 
+export interface OpenS3Options extends S3Options {
+  clock?: Clock
+}
+
 /** No put takes that long; one that began before is one whose process died. */
 const UNFINISHED_MS = 24 * 3_600_000
 
@@ -12,9 +16,7 @@ const UNFINISHED_MS = 24 * 3_600_000
  * at once. Throws `BlobStoreUnavailableError`, after which opening may be tried again, and `BlobStoreRefusedError`.
  * A server that goes away and comes back is used again without opening anew.
  */
-export async function openS3Blobs(
-  options: S3Options & { clock?: Clock },
-): Promise<BlobStore & AsyncDisposable> {
+export async function openS3Blobs(options: OpenS3Options): Promise<BlobStore & AsyncDisposable> {
   // The SDK costs 100 ms and 25 MB: only who has a bucket loads it.
   const { S3Blobs } = await import('./s3-store.ts')
   const { bucket, region, log, clock = systemClock } = options

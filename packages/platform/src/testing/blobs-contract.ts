@@ -5,6 +5,7 @@ import {
   BlobKeyError,
   BlobNotFoundError,
   BlobRangeError,
+  type BlobSource,
   type BlobStore,
   BlobTooLargeError,
 } from '../blobs/port.ts'
@@ -265,5 +266,60 @@ export function blobsContract(name: string, open: () => Promise<BlobStore>): voi
         await expect(store.delete(key)).rejects.toThrow(BlobKeyError)
       })
     })
+  })
+}
+
+/** A source, and how its owner puts a blob there. */
+export interface SourceUnderTest {
+  source: BlobSource
+  fill(key: string, data: Uint8Array): Promise<unknown>
+}
+
+/** What a source promises, whoever fills it. `open` gives an empty one. */
+export function sourceContract(name: string, open: () => Promise<SourceUnderTest>): void {
+  describe(name, () => {
+    let source: BlobSource
+    beforeEach(async () => {
+      const opened = await open()
+      source = opened.source
+      await opened.fill('sub/digits.txt', bytes('0123456789'))
+      await opened.fill('Zoë/ümläut.pdf', new Uint8Array())
+    })
+    const text = async (key: string, range?: { start: number; end?: number }) => {
+      const { stream, ...sizes } = await source.open(key, range)
+      return { ...sizes, text: Buffer.concat(await stream.toArray()).toString() }
+    }
+
+    it('tells the size', async () => {
+      expect(await source.head('sub/digits.txt')).toEqual({ bytes: 10 })
+      expect(await source.head('Zoë/ümläut.pdf')).toEqual({ bytes: 0 })
+    })
+
+    it('gives the whole, or a range', async () => {
+      expect(await text('sub/digits.txt')).toEqual({ bytes: 10, totalBytes: 10, text: '0123456789' })
+      expect(await text('sub/digits.txt', { start: 2, end: 4 })).toEqual({
+        bytes: 3,
+        totalBytes: 10,
+        text: '234',
+      })
+      expect(await text('Zoë/ümläut.pdf')).toEqual({ bytes: 0, totalBytes: 0, text: '' })
+      await expect(source.open('sub/digits.txt', { start: 10 })).rejects.toThrow(BlobRangeError)
+    })
+
+    it('says what is missing', async () => {
+      for (const key of ['none', 'sub', 'sub/none', 'sub/digits.txt/x']) {
+        expect(await source.head(key)).toBeUndefined()
+        await expect(source.open(key)).rejects.toThrow(BlobNotFoundError)
+        await expect(source.open(key, { start: 0.5 })).rejects.toThrow(BlobNotFoundError)
+      }
+    })
+
+    it.each(['', '../secret', '/etc/passwd', 'sub/../../secret', 'sub/', 'a\\b', 'line\nbreak'])(
+      'refuses the key %j',
+      async (key) => {
+        await expect(source.head(key)).rejects.toThrow(BlobKeyError)
+        await expect(source.open(key)).rejects.toThrow(BlobKeyError)
+      },
+    )
   })
 }

@@ -1,4 +1,4 @@
-export { blobsContract } from './blobs-contract.ts'
+export { blobsContract, type SourceUnderTest, sourceContract } from './blobs-contract.ts'
 export { type BusOpening, busContract } from './bus-contract.ts'
 export {
   composeProgram,
@@ -17,12 +17,12 @@ export {
   request as rabbitRequest,
   startRabbitMq,
 } from './rabbitmq-server.ts'
+export { s3OptionsOf } from './s3-blobs.ts'
 export {
   createS3Account,
   createS3Bucket,
   type S3Account,
   type S3Bucket,
-  type S3Server,
   startS3,
 } from './s3-server.ts'
 export {

@@ -21,11 +21,6 @@ export interface S3Account {
   secretAccessKey: string
 }
 
-export interface S3Server extends TestServer {
-  /** Where buckets are folders and blobs are files. */
-  readonly dataDir: string
-}
-
 const VERSION = 'v1.8.0'
 /** What its go.mod asks for. */
 const GO_MINOR = 25
@@ -34,20 +29,20 @@ const REGION = 'us-east-1'
 
 /**
  * versitygw on a free port of the loopback interface, its buckets in a throw-away folder. Builds it where it can,
- * once, which takes some minutes. `url` is the address with the administrator's credentials.
+ * once, which takes some minutes. `url` is the address with the administrator's credentials. `dataDir` is where
+ * buckets are folders and blobs are files, if it has to be somewhere else.
  */
-export async function startS3(): Promise<S3Server> {
+export async function startS3(options: { dataDir?: string } = {}): Promise<TestServer> {
   const program = await versitygw()
   const workplace = await createWorkplace('s3')
   const [port] = await freePorts(1)
   const endpoint = `http://127.0.0.1:${port}`
   const admin = newAccount('admin')
-  const dataDir = join(workplace.dir, 'data')
+  const dataDir = options.dataDir ?? join(workplace.dir, 'data')
   const iamDir = join(workplace.dir, 'iam')
   let server: GuardedProcess | undefined
-  const running: S3Server = {
+  const running: TestServer = {
     url: `http://${admin.accessKeyId}:${admin.secretAccessKey}@127.0.0.1:${port}`,
-    dataDir,
     async start() {
       server = new GuardedProcess(workplace, 's3', {
         argv: [
@@ -72,7 +67,7 @@ export async function startS3(): Promise<S3Server> {
     [Symbol.asyncDispose]: () => running.close(),
   }
   try {
-    await Promise.all([mkdir(dataDir), mkdir(iamDir)])
+    await Promise.all([mkdir(dataDir, { recursive: true }), mkdir(iamDir)])
     await running.start()
     return running
   } catch (error) {

@@ -43,7 +43,7 @@ export async function shareServers(): Promise<SharedServers> {
   const start: { [K in Kind]: () => Promise<TestServer | RabbitServer> } = {
     postgres: startPostgres,
     rabbitmq: startRabbitMq,
-    s3: startS3,
+    s3: () => startS3(),
     'neo4j/5.26': () => neo4j.first('5.26'),
     'neo4j/2026': () => neo4j.first('2026'),
   }
