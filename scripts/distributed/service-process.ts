@@ -22,7 +22,8 @@ const INHERITED = [
 export class ServiceProcess {
   readonly name: ServiceName
   readonly url: string
-  readonly #env: Env
+  /** What it is given, and nothing else. */
+  readonly variables: Env
   readonly #onLine: (line: string) => void
   readonly #lines: string[] = []
   #child: ChildProcess | undefined
@@ -31,7 +32,7 @@ export class ServiceProcess {
     this.name = name
     this.url = `http://127.0.0.1:${port}`
     this.#onLine = onLine
-    this.#env = {
+    this.variables = {
       ...Object.fromEntries(INHERITED.map((variable) => [variable, process.env[variable]])),
       LISTEN_PORT: String(port),
       ...env,
@@ -49,9 +50,9 @@ export class ServiceProcess {
 
   /** With other variables from now on. Resolves when it has begun; see {@link ready}. */
   start(changes: Env = {}): void {
-    Object.assign(this.#env, changes)
+    Object.assign(this.variables, changes)
     const main = fileURLToPath(new URL(`services/${this.name}/src/main.ts`, ROOT))
-    const child = spawn(process.execPath, [main], { env: this.#env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [main], { env: this.variables, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     for (const stream of [child.stdout!, child.stderr!]) {
       let rest = ''

@@ -2,7 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openS3Blobs } from '@mnemosyne/platform'
-import { freshAmqpUrl, freshPostgresUrl, freshS3Bucket, leaseNeo4j } from '@mnemosyne/platform/testing'
+import {
+  freshAmqpUrl,
+  freshPostgresUrl,
+  freshS3Bucket,
+  leaseNeo4j,
+  type S3Bucket,
+} from '@mnemosyne/platform/testing'
 import { Cluster, type ClusterOptions, type ClusterServers } from '../../scripts/distributed/cluster.ts'
 import { SystemClient, sumOf } from './client.ts'
 import { DaedalusBucket } from './daedalus-store.ts'
@@ -50,9 +56,27 @@ export class DistributedSystem extends SystemClient {
     const cluster = opening.use(
       await Cluster.start({ ...options, env: { LOGGING_LEVEL: 'debug', ...options.env }, servers }),
     )
+    return DistributedSystem.around(cluster, { ...servers, daedalus }, [opening.move()])
+  }
+
+  /** Around processes that serve; stopping it stops them, then disposes of `resources`. */
+  static async around(
+    cluster: Cluster,
+    servers: ClusterServers & { daedalus: S3Bucket },
+    resources: readonly AsyncDisposable[],
+  ): Promise<DistributedSystem> {
+    await using closing = new AsyncDisposableStack()
+    for (const resource of resources) closing.use(resource)
+    closing.use(cluster)
     await runOn(cluster, ['create-user', 'admin', '--superuser', '--no-password'])
     const token = await mintOn(cluster, 'admin')
-    return new DistributedSystem(cluster, token, servers, new DaedalusBucket(daedalus), opening.move())
+    return new DistributedSystem(
+      cluster,
+      token,
+      servers,
+      new DaedalusBucket(servers.daedalus),
+      closing.move(),
+    )
   }
 
   /** Every line of every process's log. */

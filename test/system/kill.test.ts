@@ -10,6 +10,7 @@ import {
   startRabbitMq,
 } from '@mnemosyne/platform/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { seeded } from '../../bench/random.ts'
 import { DaedalusFolder } from './daedalus-store.ts'
 import { RunningSystem, temporaryFolder } from './harness.ts'
 import { graphOf, inventedDocument, rowsOf } from './stores.ts'
@@ -174,21 +175,10 @@ await describeServers('over PostgreSQL and RabbitMQ', () => {
 const KILLS = Number(process.env.MNEMOSYNE_KILLS ?? 6)
 const DOCUMENTS = 15
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 test(
   `${KILLS} times killed at random while files stream in: nothing is lost or doubled`,
   async () => {
-    const random = randomNumbers(Number(process.env.MNEMOSYNE_KILL_SEED ?? 1))
+    const random = seeded(Number(process.env.MNEMOSYNE_KILL_SEED ?? 1))
     const dataDir = join(folder(), 'data')
     const documents = Array.from({ length: DOCUMENTS }, (_, n) => ({
       name: `Light${n}`,

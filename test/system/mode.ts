@@ -17,36 +17,34 @@ export const mode = () => inject('mode')
 type Env = Record<string, string | undefined>
 
 /** In one process on embedded stores, in a folder of its own that goes with it. */
-class EmbeddedSystem {
-  static async start({ env }: { env?: Env }) {
-    const folder = temporaryFolder()
-    const daedalus = new DaedalusFolder(join(folder.path, 'daedalus'))
-    const system = await RunningSystem.start(join(folder.path, 'data'), { env: { ...daedalus.env, ...env } })
-    return Object.assign(system, {
-      daedalus,
-      databaseUrl: (service: string) => `sqlite:${join(system.dataDir, `${service}.db`)}`,
-      command: (args: string[]) => mnemosyne([...args, '--data-dir', system.dataDir, '--json']),
-      /** Everything that it has written down. */
-      async *kept(): AsyncGenerator<[name: string, bytes: Buffer]> {
-        yield ['stderr', Buffer.from(system.stderr)]
-        for (const name of readdirSync(system.dataDir, { recursive: true, encoding: 'utf8' })) {
-          const path = join(system.dataDir, name)
-          if (statSync(path).isFile()) yield [name, readFileSync(path)]
-        }
-      },
-      metrics: async () => (await system.call('GET', '/metrics', undefined, { token: null })).text,
-      [Symbol.asyncDispose]: async () => {
-        await system.stop()
-        folder[Symbol.dispose]()
-      },
-    })
-  }
+async function startEmbedded({ env }: { env?: Env }) {
+  const folder = temporaryFolder()
+  const daedalus = new DaedalusFolder(join(folder.path, 'daedalus'))
+  const system = await RunningSystem.start(join(folder.path, 'data'), { env: { ...daedalus.env, ...env } })
+  return Object.assign(system, {
+    daedalus,
+    databaseUrl: (service: string) => `sqlite:${join(system.dataDir, `${service}.db`)}`,
+    command: (args: string[]) => mnemosyne([...args, '--data-dir', system.dataDir, '--json']),
+    /** Everything that it has written down. */
+    async *kept(): AsyncGenerator<[name: string, bytes: Buffer]> {
+      yield ['stderr', Buffer.from(system.stderr)]
+      for (const name of readdirSync(system.dataDir, { recursive: true, encoding: 'utf8' })) {
+        const path = join(system.dataDir, name)
+        if (statSync(path).isFile()) yield [name, readFileSync(path)]
+      }
+    },
+    metrics: async () => (await system.call('GET', '/metrics', undefined, { token: null })).text,
+    [Symbol.asyncDispose]: async () => {
+      await system.stop()
+      folder[Symbol.dispose]()
+    },
+  })
 }
 
 /** The product in the mode of this run, as its clients and operators see it. */
-export type SystemInMode = Awaited<ReturnType<(typeof EmbeddedSystem)['start']>> | DistributedSystem
+export type SystemInMode = Awaited<ReturnType<typeof startEmbedded>> | DistributedSystem
 
 /** Starts the product in the mode of this run. Dispose of it. */
 export async function startInMode(options: { env?: Env } = {}): Promise<SystemInMode> {
-  return mode() === 'distributed' ? DistributedSystem.start(options) : EmbeddedSystem.start(options)
+  return mode() === 'distributed' ? DistributedSystem.start(options) : startEmbedded(options)
 }

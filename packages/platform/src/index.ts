@@ -96,6 +96,7 @@ export {
   openDataFolder,
 } from './data-folder/data-folder.ts'
 export { DomainError, FieldError } from './errors.ts'
+export { inProcessUpstream, observeCalls } from './http-telemetry.ts'
 export { httpUpstream, type UpstreamOptions } from './http-upstream.ts'
 export { type Listener, listen, PortInUseError } from './listen.ts'
 export { createLog, type Logger, type LogOptions, openLogFile } from './log.ts'
@@ -128,13 +129,16 @@ export {
 } from './sql/port.ts'
 export type { SchemaRecord, TableRecord } from './sql/schema-record.ts'
 export {
+  beginSpan,
   createRegistry,
   currentRequest,
   inRequest,
   Metrics,
+  markFailed,
   SpanKind,
   span,
   traceHeaders,
+  untraced,
   withTrace,
 } from './telemetry.ts'
 export { startTracing } from './tracing.ts'

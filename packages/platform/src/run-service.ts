@@ -20,6 +20,7 @@ import {
   secret,
   withFormerNames,
 } from './config.ts'
+import { observeCalls } from './http-telemetry.ts'
 import { httpUpstream, NOT_SERVING_HEADER, type UpstreamOptions } from './http-upstream.ts'
 import { type Listener, listen } from './listen.ts'
 import { createLog, type Logger } from './log.ts'
@@ -97,7 +98,7 @@ export async function runService<S extends ProcessSchema>(entry: ServiceEntry<S>
   if (!config) return
   const { LOGGING_LEVEL, OTEL_EXPORTER_OTLP_ENDPOINT, LISTEN_HOST, LISTEN_PORT } = config
   const log = createLog({ component: entry.name, level: LOGGING_LEVEL })
-  const metrics = new Metrics(createRegistry(), entry.name)
+  const metrics = new Metrics(createRegistry(entry.name), entry.name)
   for (const name of goneVariables(process.env))
     log.warn({ variable: name }, 'this variable means nothing any more')
   const stop = untilStopped()
@@ -155,6 +156,21 @@ function configOf<S extends ProcessSchema>({ name, schema }: ServiceEntry<S>): z
   return undefined
 }
 
+/** Who signs principals: the door, and the second door. */
+const SIGNERS: readonly ServiceName[] = ['gateway', 'mcp']
+
+/** A private key where none is needed is one more place that it can be taken from. */
+function keysOf(name: ServiceName, json: string): AssertionKeys {
+  const keys = parseAssertionKeys(json)
+  const holdsPrivate = keys.keys.some(({ d }) => d !== undefined)
+  if (holdsPrivate === SIGNERS.includes(name)) return keys
+  throw new ConfigError(name, [
+    holdsPrivate
+      ? `ASSERTION_KEYS holds a private key ("d"), which ${name} must not have: give it the public set`
+      : `ASSERTION_KEYS holds no private key ("d"), with which ${name} signs`,
+  ])
+}
+
 /** Undefined when it was stopped before it worked. */
 async function startUntilItWorks<S extends ProcessSchema>(
   entry: ServiceEntry<S>,
@@ -162,10 +178,10 @@ async function startUntilItWorks<S extends ProcessSchema>(
   starting: StartingService,
   stop: AbortSignal,
 ): Promise<{ service: Service; closing: AsyncDisposableStack } | undefined> {
-  const keys = parseAssertionKeys(config.ASSERTION_KEYS)
+  const keys = keysOf(entry.name, config.ASSERTION_KEYS)
   const verify = await createVerifier(entry.name, publicKeys(keys))
   const reach: ServiceProcess<unknown>['reach'] = (audience, urls, options) => ({
-    fetch: httpUpstream(urls, options),
+    fetch: httpUpstream(urls, { ...options, calls: observeCalls(audience, metrics) }),
     audience,
     headers: () => ({ [REQUEST_ID_HEADER]: currentRequest().request_id ?? '', ...traceHeaders() }),
   })

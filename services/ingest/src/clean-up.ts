@@ -1,5 +1,5 @@
 import type { BlobStore, Logger, Sql } from '@mnemosyne/platform'
-import { UPLOADS } from './routes/upload.ts'
+import { beganBefore, UPLOADS } from './routes/upload.ts'
 import { isVersionNeeded } from './store/jobs.ts'
 import type { IngestTables } from './store/tables.ts'
 
@@ -9,11 +9,17 @@ interface CleanUpDeps {
   log: Logger
 }
 
+/** No upload takes longer; one that began before and has no job was cut short. */
+const UPLOAD_MS = 24 * 3_600_000
+
 /**
- * Removes uploads that no job is about: the process died while they came in. Only before uploads are taken, since
- * an upload's blob is there a moment before its job.
+ * Removes uploads that no job is about: the process died while they came in. An upload's blob is there before its job,
+ * so where others may take uploads at this moment only those that began a day ago are looked at.
  */
-export async function dropUnclaimedUploads({ sql, blobs, log }: CleanUpDeps): Promise<void> {
+export async function dropUnclaimedUploads(
+  { sql, blobs, log }: CleanUpDeps,
+  { alone, now }: { alone: boolean; now: Date },
+): Promise<void> {
   const rows = await sql.read
     .selectFrom('job')
     .select('s3_key')
@@ -23,7 +29,7 @@ export async function dropUnclaimedUploads({ sql, blobs, log }: CleanUpDeps): Pr
   const wanted = new Set(rows.map((row) => row.s3_key))
   let dropped = 0
   for await (const key of blobs.list(UPLOADS)) {
-    if (wanted.has(key)) continue
+    if (wanted.has(key) || !(alone || beganBefore(key, now.getTime() - UPLOAD_MS))) continue
     await blobs.delete(key)
     dropped++
   }

@@ -6,6 +6,7 @@ import type { Embedder } from '@mnemosyne/models'
 import {
   type BlobStore,
   type Bus,
+  bearable,
   type Check,
   type Clock,
   type Logger,
@@ -63,7 +64,9 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
   await sql.migrate(ingestMigrations)
   await emptyFolder(deps.workDir)
   if (deps.soleWorker) await sql.transaction((tx) => releaseJobs(tx, 'all'))
-  if (deps.soleWorker && deps.work) await dropUnclaimedUploads({ sql, blobs, log })
+
+  if (deps.work)
+    await dropUnclaimedUploads({ sql, blobs, log }, { alone: deps.soleWorker, now: deps.clock() })
 
   const work: WorkerDeps = {
     ...deps,
@@ -151,10 +154,10 @@ async function readinessOfIngest(
     probe(() => deps.sql.ping(), "The database can't be reached."),
     probe(() => deps.graph.ping(), "The graph store can't be reached."),
     probe(() => deps.blobs.ping(), "The store of documents can't be used."),
-    probe(() => deps.bus.ping(), "The message bus can't be reached."),
+    probe(() => deps.bus.ping(), 'The message bus is down; jobs and events wait.'),
   ])
   const embedding: Check = deps.embedder()
     ? { status: 'ok' }
     : { status: 'degraded', detail: 'No embedding model: documents are found by text and graph only.' }
-  return readinessOf({ sql, graph, blobs, bus, embedding })
+  return readinessOf({ sql, graph, blobs, bus: bearable(bus), embedding })
 }

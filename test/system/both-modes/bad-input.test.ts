@@ -1,12 +1,10 @@
 import type { Job, Library, SearchAnswer, UserToken } from '@mnemosyne/contracts'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { DaedalusStore } from '../daedalus-store.ts'
 import { type SystemInMode, startInMode } from '../mode.ts'
 
 const NOBODY = '00000000-0000-4000-8000-000000000000'
 const UPLOAD_LIMIT = 400_000
 
-let store: DaedalusStore
 let system: SystemInMode
 let stranger: string
 /** A finished job of the first user's. */
@@ -16,7 +14,6 @@ beforeAll(async () => {
   system = await startInMode({
     env: { SPELUNKER_STORAGE_DIR: '', UPLOAD_MAX_BYTES: String(UPLOAD_LIMIT) },
   })
-  store = system.daedalus
   stranger = await system.addUser('stranger')
   await system.createWorkspace('mine')
   const file = { name: 'heron.md', content: '# Heron\n\nThe grey heron waits in the shallows.' }

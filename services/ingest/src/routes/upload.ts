@@ -28,6 +28,17 @@ export interface UploadDeps extends AcceptDeps {
 /** Blobs of uploads whose job has not copied them yet. */
 export const UPLOADS = 'uploads/'
 
+/** A folder for one upload, which tells when it began. */
+function uploadFolder(now: Date): string {
+  return `${UPLOADS}t${now.getTime().toString(36)}-${randomUUID()}/`
+}
+
+/** Whether the upload with this key began before `time`; one whose key does not tell is an old one. */
+export function beganBefore(key: string, time: number): boolean {
+  const began = /^uploads\/t([0-9a-z]+)-/.exec(key)?.[1]
+  return began === undefined || Number.parseInt(began, 36) < time
+}
+
 /**
  * `POST /library/api/items/upload/`: fields, then `file` last, streamed to storage as it comes. The fields are
  * checked, and the target resolved, before the first byte of the file is stored.
@@ -55,7 +66,7 @@ interface Received {
 }
 
 async function receive(c: Context, context: RequestContext, deps: UploadDeps) {
-  const folder = `${UPLOADS}${randomUUID()}/`
+  const folder = uploadFolder(deps.clock())
   const { fields, target, fileName, fileType, key, stored } = await readForm(c, context, deps, folder).catch(
     async (error: unknown) => {
       await deps.blobs.deletePrefix(folder).catch(() => undefined)
