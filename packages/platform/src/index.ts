@@ -103,7 +103,7 @@ export { createLog, type Logger, type LogOptions, openLogFile } from './log.ts'
 export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
 export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'
 export { noteFatal, untilStopped } from './process-end.ts'
-export { type Check, peerReadiness, probe, type Readiness, readinessOf } from './readiness.ts'
+export { bearable, type Check, peerReadiness, probe, type Readiness, readinessOf } from './readiness.ts'
 export { processVariables, runService, type ServiceProcess } from './run-service.ts'
 export {
   type AppEnv,

@@ -26,6 +26,11 @@ export async function probe(ask: () => Promise<void>, detail: string): Promise<C
   }
 }
 
+/** A dependency without which the service does less: the bus, while messages wait in the outbox. */
+export function bearable(check: Check): Check {
+  return check.status === 'error' ? { ...check, status: 'degraded' } : check
+}
+
 /** A needed dependency that is out takes the service down; one that it can do without degrades it. */
 export function readinessOf(checks: Record<string, Check>): Readiness {
   const states = Object.values(checks).map(({ status }) => status)

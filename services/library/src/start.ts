@@ -78,7 +78,7 @@ async function readiness({ sql, graph, bus }: LibraryDeps, reconciler: Reconcile
     bus:
       bus.state() === 'up'
         ? { status: 'ok' }
-        : { status: 'error', detail: "The message bus can't be reached." },
+        : { status: 'degraded', detail: 'The message bus is down; events wait.' },
     ...(fault !== undefined && { projection: { status: 'degraded', detail: fault } }),
   })
 }
