@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FetchHandler } from '@mnemosyne/contracts'
+import type { CallObserver } from './http-telemetry.ts'
 
 /** Set by a replica that takes no requests yet or no more: nothing was done, so another may be asked. */
 export const NOT_SERVING_HEADER = 'x-mnemosyne-not-serving'
@@ -20,6 +21,8 @@ export interface UpstreamOptions {
   isRepeatable?: (request: Request) => boolean
   /** How long replicas are looked for that take the request. Default 2,000 ms. */
   patienceMs?: number
+  /** Told of every sending. */
+  calls?: CallObserver
 }
 
 /** How long a replica that did not take a request is asked last. */
@@ -48,6 +51,7 @@ class BrokenOff extends Error {}
  */
 export function httpUpstream(urls: string, options: UpstreamOptions = {}): FetchHandler {
   const { isRepeatable = ({ method }: Request) => IDEMPOTENT.has(method), patienceMs = 2_000 } = options
+  const { calls } = options
   const replicas = new Replicas(urls.split(',').map((url) => new URL(url.trim())))
   return async (request) => {
     const body = await heldBody(request)
@@ -55,7 +59,8 @@ export function httpUpstream(urls: string, options: UpstreamOptions = {}): Fetch
     for (let attempt = 1; ; attempt++) {
       const replica = await replicas.next()
       try {
-        return await send(request, replica, body)
+        const go = () => send(request, replica, body)
+        return await (calls ? calls.sent(request, placeOf(replica), attempt - 1, go) : go())
       } catch (error) {
         request.signal.throwIfAborted()
         const again =
@@ -63,6 +68,7 @@ export function httpUpstream(urls: string, options: UpstreamOptions = {}): Fetch
           (error instanceof BrokenOff && isRepeatable(request) && body !== 'streams')
         if (error instanceof NotTaken) replicas.rest(replica)
         if (!again || performance.now() > deadline) throw error
+        calls?.resent(error instanceof NotTaken ? 'not_taken' : 'broken_off')
         // A replica that was not asked yet is asked at once.
         if (attempt >= replicas.count) await wait(PAUSE_MS, undefined, { signal: request.signal })
       }
@@ -74,6 +80,10 @@ interface Replica {
   base: URL
   /** What to connect to: an IP address. */
   address: string
+}
+
+function placeOf({ base }: Replica): { address: string; port: number } {
+  return { address: base.hostname, port: Number(base.port || (base.protocol === 'https:' ? 443 : 80)) }
 }
 
 /** The addresses behind the URLs, in turn; those that took nothing a moment ago come last. */

@@ -135,6 +135,7 @@ export {
   inRequest,
   Metrics,
   markFailed,
+  type Span,
   SpanKind,
   span,
   traceHeaders,

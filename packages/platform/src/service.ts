@@ -13,11 +13,13 @@ import { OpenAPIHandler } from '@orpc/openapi/fetch'
 import { ORPCError, type Router, ValidationError } from '@orpc/server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { routePath } from 'hono/route'
 import { AssertionError, type Verifier } from './assertion.ts'
 import { DomainError, FieldError } from './errors.ts'
+import { type Matched, observeServing, probeAt } from './http-telemetry.ts'
 import type { Logger } from './log.ts'
 import type { Readiness } from './readiness.ts'
-import { inRequest, type Metrics, SpanKind, span, withTrace } from './telemetry.ts'
+import { inRequest, type Metrics } from './telemetry.ts'
 
 /** A running service: a fetch handler and its end. In one process it is called, apart it is listened for. */
 export interface Service {
@@ -37,9 +39,9 @@ export interface RequestContext {
   signal: AbortSignal
 }
 
-/** Bindings of a service's Hono app: the operation that was matched, noted for metrics. */
+/** Bindings of a service's Hono app: what was matched, noted for metrics and traces. */
 export interface AppEnv {
-  Bindings: { matched: { operation: string } }
+  Bindings: { matched: Matched }
 }
 
 export interface ServiceAppOptions {
@@ -61,7 +63,6 @@ export interface ServiceAppOptions {
 
 const MAX_BODY = 1_048_576
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/
-const PROBES = new Set(['/live', '/live/', '/ready', '/ready/', '/metrics', '/metrics/'])
 
 /**
  * The fetch handler of a service: probes, metrics, request ids, spans, the principal, typed operations, and
@@ -69,54 +70,28 @@ const PROBES = new Set(['/live', '/live/', '/ready', '/ready/', '/metrics', '/me
  * cause and tells the caller only the request id.
  */
 export function serviceApp(options: ServiceAppOptions): FetchHandler {
-  const { name, log, metrics } = options
+  const { log, metrics } = options
   const app = routed(options)
-  const observe = metrics.histogram(
-    'mnemosyne_http_request_duration_seconds',
-    'Time to answer HTTP requests, by operation.',
-    ['method', 'operation', 'status'],
-  )
+  const observed = observeServing(metrics)
 
   return async (incoming) => {
     const requestId = requestIdOf(incoming)
     const request = withHeader(incoming, REQUEST_ID_HEADER, requestId)
-    const { pathname } = new URL(request.url)
-    const started = performance.now()
-    const matched = { operation: 'other' }
-    return withTrace({ traceparent: request.headers.get('traceparent') ?? undefined }, () =>
-      inRequest(requestId, () =>
-        span(
-          `${request.method} ${name}`,
-          { 'http.request.method': request.method, 'url.path': pathname, 'service.name': name },
-          async (active) => {
-            const response = await app.fetch(request, { matched })
-            const took = performance.now() - started
-            active.updateName(`${request.method} ${matched.operation}`)
-            active.setAttribute('http.response.status_code', response.status)
-            observe(took / 1000, {
-              method: request.method,
-              operation: matched.operation,
-              status: String(response.status),
-            })
-            if (!PROBES.has(pathname)) {
-              log.debug(
-                {
-                  method: request.method,
-                  path: pathname,
-                  status: response.status,
-                  duration_ms: Math.round(took),
-                },
-                'request',
-              )
-            }
-            response.headers.set(REQUEST_ID_HEADER, requestId)
-            return response
-          },
-          SpanKind.SERVER,
-        ),
-      ),
-    )
+    const matched: Matched = { operation: 'other' }
+    const answer = async () => {
+      const started = performance.now()
+      const response = await app.fetch(request, { matched })
+      if (!probeAt(request.url)) log.debug(lineOf(request, response, started), 'request')
+      response.headers.set(REQUEST_ID_HEADER, requestId)
+      return response
+    }
+    return inRequest(requestId, () => observed(request, matched, answer))
   }
+}
+
+function lineOf({ method, url }: Request, { status }: Response, started: number) {
+  const { pathname: path } = new URL(url)
+  return { method, path, status, duration_ms: Math.round(performance.now() - started) }
 }
 
 function routed(options: ServiceAppOptions): Hono<AppEnv> {
@@ -132,6 +107,11 @@ function routed(options: ServiceAppOptions): Hono<AppEnv> {
     }
   }
 
+  app.use('*', async (c, next) => {
+    await next()
+    const path = routePath(c)
+    if (!path.includes('*')) c.env.matched.route ??= path
+  })
   app.get('/live', (c) => c.json({ status: 'live' }))
   app.get('/ready', async (c) => {
     const readiness = await options.readiness()
@@ -164,14 +144,15 @@ function routed(options: ServiceAppOptions): Hono<AppEnv> {
 }
 
 interface OperationContext extends RequestContext {
-  matched: { operation: string }
+  matched: Matched
 }
 
 function typedOperations(options: ServiceAppOptions): OpenAPIHandler<OperationContext> {
   return new OpenAPIHandler<OperationContext>(options.router as never, {
     clientInterceptors: [
-      async ({ path, context, next }) => {
+      async ({ path, procedure, context, next }) => {
         context.matched.operation = path.join('.')
+        context.matched.route = procedure['~orpc'].route.path
         try {
           return await next()
         } catch (error) {

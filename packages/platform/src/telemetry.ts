@@ -3,12 +3,15 @@ import {
   type Attributes,
   context,
   propagation,
+  ROOT_CONTEXT,
   type Span,
   SpanKind,
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api'
+import { suppressTracing } from '@opentelemetry/core'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { version } from './version.ts'
 
 const tracer = trace.getTracer('mnemosyne')
 const requests = new AsyncLocalStorage<{ request_id: string }>()
@@ -30,7 +33,7 @@ export function currentTrace(): { trace_id?: string } {
 }
 
 /**
- * Runs `work` in a span. A throw is recorded (class name only: messages may quote text) and passes on.
+ * Runs `work` in a span. A throw is recorded (class or code only: messages may quote text) and passes on.
  * Without an exporter this costs next to nothing. Attributes never hold document text or secrets.
  */
 export async function span<T>(
@@ -43,12 +46,46 @@ export async function span<T>(
     try {
       return await work(active)
     } catch (error) {
-      active.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.name : 'error' })
+      markFailed(active, error)
       throw error
     } finally {
       active.end()
     }
   })
+}
+
+/** A span that is not around one piece of work: begun here, ended by what is returned. */
+export function beginSpan(name: string, attributes: Attributes): { end(error?: unknown): void } {
+  const begun = tracer.startSpan(name, { attributes })
+  return {
+    end(error) {
+      if (error !== undefined) markFailed(begun, error)
+      begun.end()
+    },
+  }
+}
+
+/** Marks a span as failed, by an error or by a word for it that is one of few: a status code, for one. */
+export function markFailed(failed: Span, why: unknown): void {
+  failed.setAttribute('error.type', typeof why === 'string' ? why : errorType(why))
+  failed.setStatus({ code: SpanStatusCode.ERROR })
+}
+
+/** What kind of error it is, in a word that quotes nothing: its code, or the name of its class. */
+function errorType(error: unknown): string {
+  if (!(error instanceof Error)) return '_OTHER'
+  const code = 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^\w{1,60}$/.test(code) ? code : error.name
+}
+
+/** Runs `work` without spans: probes, and the polling of a process that has nothing to do. */
+export function untraced<T>(work: () => T): T {
+  return context.with(suppressTracing(context.active()), work)
+}
+
+/** Runs `work` in no trace, so that it begins its own: it was set in motion by something that it is no part of. */
+export function outsideTrace<T>(work: () => T): T {
+  return context.with(ROOT_CONTEXT, work)
 }
 
 /** W3C trace context of the active span as headers (`traceparent`, …), to cross a process, a queue or an outbox row. */
@@ -58,19 +95,29 @@ export function traceHeaders(): Record<string, string> {
   return carrier
 }
 
-/** Runs `work` as a child of the trace context in `headers`. */
+/** Runs `work` as a child of the trace context in `headers`; of the active one when they hold none. */
 export function withTrace<T>(headers: Record<string, string | undefined>, work: () => T): T {
-  return context.with(propagation.extract(context.active(), headers), work)
+  const theirs = propagation.extract(ROOT_CONTEXT, headers)
+  return trace.getSpanContext(theirs) ? context.with(theirs, work) : work()
 }
 
-export { SpanKind }
+export { type Span, SpanKind }
 
-/** A registry with the process's own metrics: memory, CPU, event-loop delay. */
-export function createRegistry(): Registry {
+/** A registry with the metrics of the process itself: version, memory, CPU, event-loop delay, garbage collection. */
+export function createRegistry(component = 'mnemosyne'): Registry {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({ register: registry, labels: { component } })
+  new Metrics(registry, component).gauge('mnemosyne_build_info', 'Always 1; the version that runs.', [
+    'version',
+  ])(1, { version })
   return registry
 }
+
+/** Values of a gauge, each with its labels. */
+export type Reading = Iterable<[value: number, labels?: Record<string, string>]>
+
+/** Who is asked, by name of the gauge, when its metrics are fetched. */
+const readers = new WeakMap<Registry, Map<string, Set<(set: Gauge) => void>>>()
 
 /**
  * Prometheus metrics of one component in a registry that several components may share (one process).
@@ -96,6 +143,8 @@ export class Metrics {
       name,
       () => new Counter({ name, help, labelNames: ['component', ...labels], registers: [this.registry] }),
     )
+    // What has not happened yet is 0, not missing, or the first time would be no increase.
+    if (labels.length === 0) metric.inc({ component: this.component }, 0)
     return (values = {}, by = 1) => metric.inc({ component: this.component, ...values }, by)
   }
 
@@ -110,6 +159,32 @@ export class Metrics {
       () => new Gauge({ name, help, labelNames: ['component', ...labels], registers: [this.registry] }),
     )
     return (value, values = {}) => metric.set({ component: this.component, ...values }, value)
+  }
+
+  /** A gauge that is read whenever the metrics are fetched. Returns what ends that. */
+  reading(name: string, help: string, labels: string[], read: () => Reading): () => void {
+    const named = readers.get(this.registry) ?? new Map<string, Set<(gauge: Gauge) => void>>()
+    readers.set(this.registry, named)
+    const asked = named.get(name) ?? new Set()
+    named.set(name, asked)
+    this.#named(
+      name,
+      () =>
+        new Gauge({
+          name,
+          help,
+          labelNames: ['component', ...labels],
+          registers: [this.registry],
+          collect() {
+            for (const ask of asked) ask(this)
+          },
+        }),
+    )
+    const ask = (gauge: Gauge) => {
+      for (const [value, values] of read()) gauge.set({ component: this.component, ...values }, value)
+    }
+    asked.add(ask)
+    return () => asked.delete(ask)
   }
 
   /** A histogram's observe function. Durations are in seconds and names end in `_seconds`. */

@@ -120,6 +120,7 @@ function createDoor({ upstreams, log, metrics }: GatewayDeps, assert: Assert, fo
     const route = path === undefined ? undefined : routeOf(path)
     if (!route) return c.notFound() as Response
     c.env.matched.operation = route.target
+    c.env.matched.route = `${route.prefix}/*`
     return forward(c.req.raw, principal, { target: route.target, path: path!, body: route.body })
   }
 }

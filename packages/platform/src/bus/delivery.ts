@@ -1,5 +1,6 @@
+import type { Attributes } from '@opentelemetry/api'
 import type { Logger } from '../log.ts'
-import { SpanKind, span, traceHeaders, withTrace } from '../telemetry.ts'
+import { markFailed, SpanKind, span, traceHeaders, withTrace } from '../telemetry.ts'
 import { checkMessage, type Validate } from './event.ts'
 import type { BusMetrics } from './metrics.ts'
 import {
@@ -28,6 +29,8 @@ export interface Delivery {
   message: BusMessage
   /** Counted failures so far. */
   failures: number
+  /** It was delivered before, and not answered. */
+  redelivered: boolean
   signal: AbortSignal
 }
 
@@ -36,7 +39,11 @@ export interface Handling {
   retry: RetryPolicy
 }
 
+/** `messaging.system` of the semantic conventions; for a bus without a broker there is no word there. */
+export type MessagingSystem = 'rabbitmq' | 'in_process'
+
 interface Surroundings {
+  system: MessagingSystem
   log: Logger
   metrics: BusMetrics
   validate: Validate | undefined
@@ -46,31 +53,56 @@ interface Surroundings {
 export async function deliver(
   delivery: Delivery,
   handling: Handling,
-  { log, metrics, validate }: Surroundings,
+  { system, log, metrics, validate }: Surroundings,
 ): Promise<Outcome> {
   const { queue, message, signal, failures } = delivery
   const started = performance.now()
   metrics.inHand(queue, 1)
+  if (delivery.redelivered) metrics.redelivered(queue)
   try {
-    await withTrace(message.headers, () =>
+    const failure = await withTrace(message.headers, () =>
       span(
         `process ${queue}`,
-        { 'messaging.destination.name': queue, 'messaging.message.id': message.id },
-        async () => {
-          checkMessage(message, validate)
-          await handling.handle(message, { signal, attempt: failures + 1 })
+        attributesOf(system, 'process', 'process', queue, message),
+        async (active) => {
+          try {
+            checkMessage(message, validate)
+            await handling.handle(message, { signal, attempt: failures + 1 })
+            return undefined
+          } catch (error) {
+            // What only came too early did not fail.
+            const fault = error instanceof RetryLater ? error.cause : error
+            if (fault !== undefined) markFailed(active, fault)
+            return { error }
+          }
         },
         SpanKind.CONSUMER,
       ),
     )
-    return { kind: 'done' }
-  } catch (error) {
-    const outcome = outcomeOf(error, delivery, handling.retry)
-    report(outcome, error, delivery, log)
+    if (!failure) return { kind: 'done' }
+    const outcome = outcomeOf(failure.error, delivery, handling.retry)
+    report(outcome, failure.error, delivery, log)
     return outcome
   } finally {
     metrics.inHand(queue, -1)
     metrics.consumed(queue, (performance.now() - started) / 1000)
+  }
+}
+
+/** https://opentelemetry.io/docs/specs/semconv/messaging/, with one name for a destination on every bus. */
+function attributesOf(
+  system: MessagingSystem,
+  type: 'send' | 'process',
+  name: string,
+  destination: string,
+  { id }: BusMessage,
+): Attributes {
+  return {
+    'messaging.system': system,
+    'messaging.operation.type': type,
+    'messaging.operation.name': name,
+    'messaging.destination.name': destination,
+    'messaging.message.id': id,
   }
 }
 
@@ -106,7 +138,7 @@ function report(outcome: Outcome, error: unknown, { queue, message }: Delivery, 
  */
 export async function publishTraced(
   message: BusMessage,
-  validate: Validate | undefined,
+  { system, validate }: Pick<Surroundings, 'system' | 'validate'>,
   send: (message: BusMessage, json: string) => Promise<void>,
 ): Promise<void> {
   const json = JSON.stringify(message.body)
@@ -115,7 +147,7 @@ export async function publishTraced(
   await withTrace(message.headers, () =>
     span(
       `publish ${message.destination}`,
-      { 'messaging.destination.name': message.destination, 'messaging.message.id': message.id },
+      attributesOf(system, 'send', 'publish', message.destination, message),
       () => send({ ...message, headers: { ...carried(message.headers), ...traceHeaders() } }, json),
       SpanKind.PRODUCER,
     ),

@@ -30,12 +30,16 @@ const lettersSchema = z.array(
 export class DeadLetterFile {
   readonly #path: string | undefined
   readonly #log: Logger
+  readonly #counted: (letters: number) => void
   #letters: DeadLetter[]
 
-  constructor(path: string | undefined, log: Logger) {
+  /** `counted` is told how many there are, now and after each change. */
+  constructor(path: string | undefined, log: Logger, counted: (letters: number) => void) {
     this.#path = path
     this.#log = log
+    this.#counted = counted
     this.#letters = path ? read(path) : []
+    counted(this.#letters.length)
   }
 
   count(): number {
@@ -67,6 +71,7 @@ export class DeadLetterFile {
   }
 
   #write(): void {
+    this.#counted(this.#letters.length)
     if (!this.#path) return
     const file = openSync(`${this.#path}.new`, 'w', 0o600)
     try {

@@ -1,5 +1,5 @@
 import type { Logger } from '../log.ts'
-import { deliver, type Handling, type Outcome } from './delivery.ts'
+import { deliver, type Handling, type MessagingSystem, type Outcome } from './delivery.ts'
 import type { Validate } from './event.ts'
 import type { Schedule } from './in-process.ts'
 import type { BusMetrics } from './metrics.ts'
@@ -10,12 +10,15 @@ export interface Entry extends Omit<BusMessage, 'body' | 'delayMs'> {
   json: string
   failures: number
   delayMs: number
+  /** It was handed back. */
+  redelivered?: boolean
   /** Of the publisher that waits for this event to be handled. */
   settle?: () => void
   refuse?: (error: Error) => void
 }
 
 export interface QueueSetting {
+  system: MessagingSystem
   log: Logger
   metrics: BusMetrics
   validate: Validate | undefined
@@ -47,6 +50,7 @@ export class MemoryQueue {
     this.name = name
     this.#setting = setting
     this.dropsOldest = setting.dropsOldest ?? false
+    setting.metrics.depth(name, 0)
   }
 
   /** Throws `BacklogFull`, or `BusClosed` when a publisher would wait for a subscriber that has stopped. */
@@ -61,6 +65,7 @@ export class MemoryQueue {
   consume({ handle, retry, concurrency }: Handling & { concurrency: number }): Consumer {
     const worker: Worker = { handle, retry, concurrency, stop: new AbortController(), inHand: new Map() }
     this.#workers.add(worker)
+    this.#setting.metrics.listening(this.name)
     this.#pump()
     let closing: Promise<void> | undefined
     return { close: () => (closing ??= this.#stop(worker)) }
@@ -112,12 +117,12 @@ export class MemoryQueue {
   }
 
   #start(worker: Worker, entry: Entry): void {
-    const { kind, destination, id, headers, json, failures } = entry
+    const { kind, destination, id, headers, json, failures, redelivered = false } = entry
     const message: BusMessage = { kind, destination, id, headers: { ...headers }, body: JSON.parse(json) }
     const work = this.#setting.outside(async () => {
       // Not in the publisher's turn: it goes on before its message is handled, as with a broker.
       await null
-      const delivery = { queue: this.name, message, failures, signal: worker.stop.signal }
+      const delivery = { queue: this.name, message, failures, redelivered, signal: worker.stop.signal }
       const outcome = await deliver(delivery, worker, this.#setting)
       if (worker.inHand.delete(entry)) this.#conclude(entry, message, outcome)
     })
@@ -130,7 +135,7 @@ export class MemoryQueue {
     else if (this.dropsOldest || outcome.kind === 'done') entry.settle?.()
     else if (outcome.kind === 'again') {
       metrics.retried(this.name)
-      this.#delay({ ...entry, failures: outcome.failures }, outcome.delayMs)
+      this.#delay({ ...entry, failures: outcome.failures, redelivered: false }, outcome.delayMs)
     } else {
       metrics.deadLettered(this.name)
       this.#bury(entry, message, outcome)
@@ -165,7 +170,7 @@ export class MemoryQueue {
   /** To the front, where it came from. */
   #takeBack(entry: Entry): void {
     if (this.#closed) this.#refuse(entry)
-    else this.#waiting.unshift(entry)
+    else this.#waiting.unshift({ ...entry, redelivered: true })
   }
 
   /** Nobody is left to handle their events: they keep them in their outbox. */

@@ -60,8 +60,9 @@ class InProcessBus implements Bus {
   constructor(options: InProcessBusOptions) {
     this.#options = options
     const metrics = busMetrics(options.metrics)
-    this.#dead = new DeadLetterFile(options.deadLetterFile, options.log)
+    this.#dead = new DeadLetterFile(options.deadLetterFile, options.log, metrics.deadLetters)
     this.#setting = {
+      system: 'in_process',
       log: options.log,
       metrics,
       validate: options.validate,
@@ -76,7 +77,7 @@ class InProcessBus implements Bus {
 
   async publish(message: BusMessage): Promise<void> {
     this.#assertOpen()
-    await publishTraced(message, this.#options.validate, async (traced, json) => {
+    await publishTraced(message, this.#setting, async (traced, json) => {
       if (traced.kind === 'command') this.#queueOf(traced.destination).add(entryOf(traced, json))
       else await this.#publishEvent(traced, json)
       this.#setting.metrics.published(traced.destination)

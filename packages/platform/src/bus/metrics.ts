@@ -6,8 +6,13 @@ export interface BusMetrics {
   consumed(queue: string, seconds: number): void
   retried(queue: string): void
   deadLettered(queue: string): void
+  /** A delivery that came again, because nobody had answered it. */
+  redelivered(queue: string): void
+  /** Somebody begins to listen to a queue. */
+  listening(queue: string): void
   inHand(queue: string, change: 1 | -1): void
   depth(queue: string, messages: number): void
+  deadLetters(messages: number): void
 }
 
 export function busMetrics(metrics: Metrics): BusMetrics {
@@ -23,6 +28,15 @@ export function busMetrics(metrics: Metrics): BusMetrics {
   const dead = metrics.counter('mnemosyne_bus_dead_lettered_total', 'Messages given up by a handler', [
     'queue',
   ])
+  const redelivered = metrics.counter(
+    'mnemosyne_bus_redelivered_total',
+    'Deliveries of messages that were delivered before and not answered',
+    ['queue'],
+  )
+  const deadLetters = metrics.gauge(
+    'mnemosyne_bus_dead_letters',
+    'Messages that were given up and wait for a person; the same number from every service on one broker',
+  )
   const inHand = metrics.gauge('mnemosyne_bus_in_hand', 'Deliveries that a handler works on', ['queue'])
   const depth = metrics.gauge('mnemosyne_bus_queue_depth', 'Messages waiting for a consumer', ['queue'])
   const seconds = metrics.histogram(
@@ -40,10 +54,16 @@ export function busMetrics(metrics: Metrics): BusMetrics {
     },
     retried: (queue) => retried({ queue }),
     deadLettered: (queue) => dead({ queue }),
+    redelivered: (queue) => redelivered({ queue }),
+    listening(queue) {
+      for (const count of [consumed, retried, dead, redelivered]) count({ queue }, 0)
+      inHand(now.get(queue) ?? 0, { queue })
+    },
     inHand(queue, change) {
       now.set(queue, (now.get(queue) ?? 0) + change)
       inHand(now.get(queue)!, { queue })
     },
     depth: (queue, messages) => depth(messages, { queue }),
+    deadLetters,
   }
 }

@@ -190,7 +190,14 @@ export class RabbitConsumer implements Consumer {
       this.#setting.log.error({ queue, reason }, 'message dead-lettered')
       return { kind: 'dead', reason, failures: failures + 1 }
     }
-    return deliver({ queue, message, failures, signal: this.#stop.signal }, this.#options, this.#setting)
+    const delivery = {
+      queue,
+      message,
+      failures,
+      redelivered: raw.fields.redelivered,
+      signal: this.#stop.signal,
+    }
+    return deliver(delivery, this.#options, { system: 'rabbitmq', ...this.#setting })
   }
 
   /** Whatever goes elsewhere is confirmed there before it is acknowledged here. */

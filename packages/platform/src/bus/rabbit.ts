@@ -134,14 +134,19 @@ class RabbitBus implements Bus {
 
   async ready(): Promise<void> {
     await Promise.all([this.#publishing.session(this.#timeoutMs), this.#consuming.session(this.#timeoutMs)])
+    void this.#measure()
   }
 
   async publish(message: BusMessage): Promise<void> {
     this.#assertOpen()
-    await publishTraced(message, this.#options.validate, async (traced, json) => {
-      await this.#send(traced, json)
-      this.#metrics.published(traced.destination)
-    })
+    await publishTraced(
+      message,
+      { system: 'rabbitmq', validate: this.#options.validate },
+      async (traced, json) => {
+        await this.#send(traced, json)
+        this.#metrics.published(traced.destination)
+      },
+    )
   }
 
   async #send(message: BusMessage, json: string): Promise<void> {
@@ -241,12 +246,14 @@ class RabbitBus implements Bus {
       timeoutMs: this.#timeoutMs,
     })
     this.#consumers.set(consumer, options)
+    this.#metrics.listening(options.queue)
     try {
       await consumer.established()
     } catch (error) {
       this.#consumers.delete(consumer)
       throw error
     }
+    if (options.durable) void this.#measureThese([options.queue])
     return {
       close: async () => {
         await consumer.close()
@@ -258,12 +265,18 @@ class RabbitBus implements Bus {
   /** A queue deleted under our eyes closes the channel, which is why each look has its own. */
   async #measure(): Promise<void> {
     const consumed = [...this.#consumers.values()].filter(({ durable }) => durable)
-    for (const queue of new Set([...consumed.map((consumer) => consumer.queue), deadLetterQueue])) {
+    await this.#measureThese(new Set([...consumed.map((consumer) => consumer.queue), deadLetterQueue]))
+  }
+
+  async #measureThese(queues: Iterable<string>): Promise<void> {
+    for (const queue of queues) {
       if (this.state() === 'down') return
       try {
         const channel = await (await this.#consuming.session(0)).createChannel()
         channel.on('error', () => {})
-        this.#metrics.depth(queue, (await channel.checkQueue(queue)).messageCount)
+        const { messageCount } = await channel.checkQueue(queue)
+        if (queue === deadLetterQueue) this.#metrics.deadLetters(messageCount)
+        else this.#metrics.depth(queue, messageCount)
         await channel.close()
       } catch (error) {
         this.#options.log.debug({ queue, err: error }, 'queue depth not known')

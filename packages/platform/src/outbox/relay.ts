@@ -3,7 +3,7 @@ import { BacklogFull, type Bus, BusClosed, BusUnavailable } from '../bus/port.ts
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import type { Sql } from '../sql/port.ts'
-import type { Metrics } from '../telemetry.ts'
+import { type Metrics, outsideTrace, untraced } from '../telemetry.ts'
 import type { OutboxRow, OutboxTables } from './outbox.ts'
 
 export interface RelayOptions<DB extends OutboxTables> {
@@ -75,7 +75,7 @@ class OutboxRelay implements Relay {
     this.#options = options
     this.#intervalMs = options.intervalMs ?? 1_000
     this.#count = instruments(options.metrics)
-    this.#done = this.#run()
+    this.#done = outsideTrace(() => this.#run())
   }
 
   wake(): void {
@@ -107,9 +107,9 @@ class OutboxRelay implements Relay {
   /** Notes what has settled, claims what is due and sends it. True when more may be due. */
   async #round(): Promise<boolean> {
     try {
-      const claimed = await this.#exchange((tx, now) => claim(tx, this.#room(), now))
+      const claimed = await untraced(() => this.#exchange((tx, now) => claim(tx, this.#room(), now)))
       for (const row of claimed) this.#send(row)
-      await this.#measure()
+      await untraced(() => this.#measure())
       return claimed.length >= BATCH
     } catch (error) {
       this.#outage = error
@@ -222,7 +222,9 @@ class OutboxRelay implements Relay {
       Promise.all([...this.#sending.values()].map(({ settled }) => settled)),
     )
     try {
-      await this.#exchange((tx, now) => setDue(tx, [...this.#sending.keys()], now.toISOString()))
+      await untraced(() =>
+        this.#exchange((tx, now) => setDue(tx, [...this.#sending.keys()], now.toISOString())),
+      )
     } catch (error) {
       // Their leases end by themselves; what was sent will be sent again.
       this.#options.log.warn({ err: error }, 'the outbox could not be left in order')

@@ -1,9 +1,9 @@
 import type { CompiledQuery, DatabaseConnection, Driver, QueryResult, TransactionSettings } from 'kysely'
-import { span } from '../telemetry.ts'
-import { type SqlDialect, SqlMisuseError } from './port.ts'
+import { SqlMisuseError } from './port.ts'
+import { type DatabasePlace, statementSpan } from './statement-span.ts'
 
 export interface GuardOptions {
-  dialect: SqlDialect
+  place: DatabasePlace
   access: 'read' | 'write'
   /** Throws when this moment is no time to take a connection. */
   beforeAcquire: () => void
@@ -91,8 +91,7 @@ class Lease implements DatabaseConnection {
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     this.#check(query)
-    const attributes = { 'db.system.name': this.#options.dialect, 'db.query.text': query.sql.slice(0, 500) }
-    return span('sql.query', attributes, async () => {
+    return statementSpan(query, this.#options.place, async () => {
       try {
         return await this.connection.executeQuery<R>(query)
       } catch (error) {

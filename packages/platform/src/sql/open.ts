@@ -10,6 +10,7 @@ import { runMigrations } from './migrate.ts'
 import { type Migration, type Sql, SqlMisuseError, SqlOpenError, type TransactionOptions } from './port.ts'
 import { isPostgresUniqueViolation, openPostgres } from './postgres.ts'
 import { isSqliteUniqueViolation, openSqlite } from './sqlite.ts'
+import { type DatabasePlace, placeOf } from './statement-span.ts'
 
 export interface SqlOptions {
   /** The service's name: PostgreSQL's schema, created when missing; SQLite has a file per service instead. */
@@ -36,7 +37,8 @@ export async function openSql<DB>(url: string, options: SqlOptions): Promise<Sql
       `${JSON.stringify(options.schema)} is no name for a schema: lower-case letters, digits and _.`,
     )
   }
-  return new KyselySql<DB>(await openBackend(url, options), options)
+  const backend = await openBackend(url, options)
+  return new KyselySql<DB>(backend, placeOf(backend.dialect, url, options.schema), options)
 }
 
 /** Whether a unique index or a primary key refused the statement. */
@@ -66,14 +68,16 @@ class KyselySql<DB> implements Sql<DB> {
   readonly #snapshot: Kysely<DB>
   readonly #backend: Backend
   readonly #options: SqlOptions
+  readonly #place: DatabasePlace
   /** The open transaction that the present code runs in. */
   readonly #scope = new AsyncLocalStorage<{ open: boolean }>()
-  readonly #observe: { transaction: (outcome: string, tookMs: number) => void; pool: () => void }
+  readonly #observe: ReturnType<typeof observers>
 
-  constructor(backend: Backend, options: SqlOptions) {
+  constructor(backend: Backend, place: DatabasePlace, options: SqlOptions) {
     this.dialect = backend.dialect
     this.#backend = backend
     this.#options = options
+    this.#place = place
     this.read = this.#kysely(backend.readDriver, 'read')
     this.#write = this.#kysely(backend.writeDriver, 'write')
     this.#relaxed = this.#kysely(backend.relaxedDriver, 'write')
@@ -86,7 +90,7 @@ class KyselySql<DB> implements Sql<DB> {
     options: TransactionOptions = {},
   ): Promise<T> {
     this.#refuseInside('transaction')
-    return span('sql.transaction', { 'db.system.name': this.dialect }, async () => {
+    return span('sql.transaction', this.#place, async () => {
       for (let attempt = 1; ; attempt++) {
         try {
           return await this.#attempt(work, options)
@@ -100,7 +104,7 @@ class KyselySql<DB> implements Sql<DB> {
 
   async snapshot<T>(work: (db: Transaction<DB>) => Promise<T>): Promise<T> {
     this.#refuseInside('snapshot')
-    return span('sql.snapshot', { 'db.system.name': this.dialect }, async () => {
+    return span('sql.snapshot', this.#place, async () => {
       const scope = { open: true }
       try {
         return await this.#snapshot
@@ -128,6 +132,7 @@ class KyselySql<DB> implements Sql<DB> {
   }
 
   close(): Promise<void> {
+    this.#observe.end()
     return this.#backend.close()
   }
 
@@ -139,7 +144,6 @@ class KyselySql<DB> implements Sql<DB> {
     const scope = { open: true }
     const started = performance.now()
     let outcome = 'rolled_back'
-    this.#observe.pool()
     try {
       const { isolation = 'read committed', durable = true } = options
       const result = await (durable ? this.#write : this.#relaxed)
@@ -154,14 +158,13 @@ class KyselySql<DB> implements Sql<DB> {
       this.#observe.transaction(outcome, tookMs)
       if (tookMs > SLOW_MS)
         this.#options.log.warn({ duration_ms: Math.round(tookMs) }, 'a transaction took long, or waited long')
-      this.#observe.pool()
     }
   }
 
   #kysely(driver: Driver, access: 'read' | 'write'): Kysely<DB> {
-    const { dialect, explain, createAdapter, createIntrospector, createQueryCompiler } = this.#backend
+    const { explain, createAdapter, createIntrospector, createQueryCompiler } = this.#backend
     const beforeAcquire = () => this.#refuseInside(access === 'read' ? 'read' : 'transaction')
-    const guarded = new GuardedDriver(driver, { dialect, access, beforeAcquire, explain })
+    const guarded = new GuardedDriver(driver, { place: this.#place, access, beforeAcquire, explain })
     return new Kysely<DB>({
       dialect: { createDriver: () => guarded, createAdapter, createIntrospector, createQueryCompiler },
     })
@@ -183,15 +186,14 @@ function observers(backend: Backend, metrics: Metrics) {
     'Time from asking for a transaction to its end, by outcome.',
     ['outcome'],
   )
-  const connections = metrics.gauge(
+  const end = metrics.reading(
     'mnemosyne_sql_pool_connections',
     'Connections that are open and idle, and callers that wait for one.',
     ['state'],
+    () => Object.entries(backend.pool()).map(([state, count]) => [count, { state }]),
   )
   return {
     transaction: (outcome: string, tookMs: number) => seconds(tookMs / 1000, { outcome }),
-    pool() {
-      for (const [state, count] of Object.entries(backend.pool())) connections(count, { state })
-    },
+    end,
   }
 }

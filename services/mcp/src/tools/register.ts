@@ -1,5 +1,13 @@
 import type { Principal } from '@mnemosyne/contracts'
-import { type Logger, type Metrics, type Signer, span } from '@mnemosyne/platform'
+import {
+  type Logger,
+  type Metrics,
+  markFailed,
+  type Signer,
+  type Span,
+  SpanKind,
+  span,
+} from '@mnemosyne/platform'
 import type { CallToolResult, McpServer, StandardSchemaWithJSON } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import type { Services, Tool, ToolCall } from './tool.ts'
@@ -85,6 +93,15 @@ export function registerTool(server: McpServer, prepared: PreparedTool, scope: T
   )
 }
 
+/** https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/mcp.md */
+function attributesOf({ name }: Tool) {
+  return {
+    'mcp.method.name': 'tools/call',
+    'gen_ai.operation.name': 'execute_tool',
+    'gen_ai.tool.name': name,
+  }
+}
+
 /** Runs a tool in a span, counts it, leaves a line in the log, and turns a failure into safe text. */
 async function callTool(
   tool: Tool,
@@ -103,8 +120,8 @@ async function callTool(
   }
   let outcome: Outcome = 'ok'
   let counts: Record<string, number> = {}
-  try {
-    return await span(`mcp ${tool.name}`, { 'mcp.tool': tool.name }, async () => {
+  async function answer(active: Span): Promise<CallToolResult> {
+    try {
       const { allowed_tools } = principal
       if (allowed_tools.length > 0 && !allowed_tools.includes(tool.name)) {
         throw new ToolForbidden(tool.name, allowed_tools)
@@ -115,12 +132,16 @@ async function callTool(
         content: [{ type: 'text', text: result.text }],
         structuredContent: result.structured as Record<string, unknown>,
       }
-    })
-  } catch (error) {
-    const failure = toolError(error, signal)
-    outcome = failure.outcome
-    if (outcome === 'error') log.error({ err: error, tool: tool.name }, 'unexpected error in a tool')
-    return { content: [{ type: 'text', text: failure.text }], isError: true }
+    } catch (error) {
+      const failure = toolError(error, signal)
+      outcome = failure.outcome
+      if (outcome === 'error') log.error({ err: error, tool: tool.name }, 'unexpected error in a tool')
+      markFailed(active, 'tool_error')
+      return { content: [{ type: 'text', text: failure.text }], isError: true }
+    }
+  }
+  try {
+    return await span(`tools/call ${tool.name}`, attributesOf(tool), answer, SpanKind.SERVER)
   } finally {
     const took = performance.now() - started
     metrics.called(took / 1000, tool.name, outcome)
