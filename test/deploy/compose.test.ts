@@ -23,10 +23,10 @@ const STORES = ['postgres', 'neo4j', 'rabbitmq', 's3']
 const SECRETS: Record<string, string[]> = {
   'private-key': ['gateway', 'mcp'],
   'sql-password': ['auth', 'ingest', 'init', 'library'],
-  'broker-password': ['auth', 'ingest', 'library'],
+  'broker-password': ['auth', 'ingest', 'init', 'library'],
   'graph-password': ['ingest', 'init', 'library', 'search'],
   's3-secret': ['ingest', 'init', 's3'],
-  'model-key': ['ingest', 'search'],
+  'model-key': ['ingest', 'init', 'search'],
   'daedalus-secret': ['ingest'],
   'spelunker-secret': ['ingest'],
   'sql-administrator': ['postgres'],
@@ -144,7 +144,12 @@ await describeProgram('deploy/compose', composeProgram, (program) => {
 
   test('init waits for the stores of the profile, and does without them elsewhere', () => {
     const waits = { condition: 'service_healthy', required: false }
-    expect(file.services.init?.depends_on).toEqual({ postgres: waits, neo4j: waits, s3: waits })
+    expect(file.services.init?.depends_on).toEqual({
+      postgres: waits,
+      rabbitmq: waits,
+      neo4j: waits,
+      s3: waits,
+    })
   })
 
   test('only nginx is published, and its exporter to this host', () => {
