@@ -183,7 +183,7 @@ await describeProgram('deploy/compose', composeProgram, (program) => {
         cap_drop: ['ALL'],
         security_opt: ['no-new-privileges:true'],
         init: true,
-        stop_grace_period: '15s',
+        stop_grace_period: STORES.includes(name) ? '1m0s' : '15s',
         logging: { driver: 'json-file', options: { 'max-size': '10m', 'max-file': '5' } },
       })
       expect(service.restart, name).toBe(name === 'init' ? 'no' : 'unless-stopped')
