@@ -11,6 +11,12 @@ import { migrateCommand } from './commands/migrate.ts'
 import { rebuildGraphCommand } from './commands/rebuild-graph.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { searchCommand } from './commands/search.ts'
+import {
+  assertionKeysCommand,
+  loadLibraryTypesCommand,
+  setupCommand,
+  setupIndexesCommand,
+} from './commands/setup.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
 import { reportFailure } from './output.ts'
@@ -43,6 +49,10 @@ const COMMANDS = [
   createUserCommand,
   createUserTokenCommand,
   seedSigningKeyCommand,
+  assertionKeysCommand,
+  setupCommand,
+  setupIndexesCommand,
+  loadLibraryTypesCommand,
   migrateCommand,
   backupCommand,
   restoreCommand,

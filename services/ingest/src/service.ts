@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client, libraryInternalContract } from '@mnemosyne/contracts'
-import type { GraphStore } from '@mnemosyne/graph'
+import { DimensionMismatchError, type GraphStore } from '@mnemosyne/graph'
 import type { Embedder } from '@mnemosyne/models'
 import {
   type BlobStore,
@@ -63,6 +63,7 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
   const { config, sql, bus, blobs, graph, log, metrics } = deps
   await sql.migrate(ingestMigrations)
   await emptyFolder(deps.workDir)
+  const misfit = await prepareIndex(deps)
   if (deps.soleWorker) await sql.transaction((tx) => releaseJobs(tx, 'all'))
 
   if (deps.work)
@@ -77,7 +78,7 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
   const running = deps.work ? await startWork({ ...work, soleWorker: deps.soleWorker }, config) : undefined
 
   const doors = { ...work, library: deps.library }
-  const readiness = () => readinessOfIngest({ sql, graph, blobs, bus, embedder: deps.embedder })
+  const readiness = () => readinessOfIngest({ sql, graph, blobs, bus, embedder: deps.embedder }, misfit)
   const fetch = serviceApp({
     name: 'ingest',
     log,
@@ -96,6 +97,26 @@ export async function startIngest(deps: IngestDeps): Promise<Service> {
       await running?.close()
       await emptyFolder(deps.workDir)
     },
+  }
+}
+
+/**
+ * Makes the vector index for the model's dimensions. Says what is wrong when the store holds vectors of another
+ * length: they would never be compared, and jobs fail until it is mended.
+ */
+async function prepareIndex({ embedder, graph, log }: IngestDeps): Promise<string | undefined> {
+  const model = embedder()?.model
+  if (!model) return undefined
+  try {
+    await graph.setUpVectors(model.dimensions)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof DimensionMismatchError)) throw error
+    log.error(
+      { err: error, model: model.name },
+      'the embedding model does not fit the vectors that are stored',
+    )
+    return error.message
   }
 }
 
@@ -149,6 +170,7 @@ async function emptyFolder(folder: string): Promise<void> {
 
 async function readinessOfIngest(
   deps: Pick<IngestDeps, 'sql' | 'graph' | 'blobs' | 'bus' | 'embedder'>,
+  misfit: string | undefined,
 ): Promise<Readiness> {
   const [sql, graph, blobs, bus] = await Promise.all([
     probe(() => deps.sql.ping(), "The database can't be reached."),
@@ -157,7 +179,9 @@ async function readinessOfIngest(
     probe(() => deps.bus.ping(), 'The message bus is down; jobs and events wait.'),
   ])
   const embedding: Check = deps.embedder()
-    ? { status: 'ok' }
+    ? misfit === undefined
+      ? { status: 'ok' }
+      : { status: 'error', detail: misfit }
     : { status: 'degraded', detail: 'No embedding model: documents are found by text and graph only.' }
   return readinessOf({ sql, graph, blobs, bus: bearable(bus), embedding })
 }

@@ -1,3 +1,4 @@
+import { LIBRARY_TYPES } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
 import { z } from 'zod'
 import type { Administration } from './open-system.ts'
@@ -20,6 +21,8 @@ const CreateUserToken = z.object({
 
 const SeedSigningKey = z.object({ kid: z.string().min(1).max(100), retireOther: z.boolean().default(false) })
 
+const SetupIndexes = z.object({ drop: z.boolean().default(false), onlyIfKnown: z.boolean().default(false) })
+
 /** What the command line asks of the process that owns the stores, by the command's name. */
 const commands = {
   'create-user': (admin: Administration, input: unknown) => admin.createUser(CreateUser.parse(input)),
@@ -27,6 +30,9 @@ const commands = {
     admin.createUserToken(CreateUserToken.parse(input)),
   'seed-signing-key': (admin: Administration, input: unknown) =>
     admin.seedSigningKey(SeedSigningKey.parse(input)),
+  'setup-indexes': (admin: Administration, input: unknown) => admin.setUpIndexes(SetupIndexes.parse(input)),
+  // They are part of the program, and the library service answers with them.
+  'load-library-types': async () => ({ library_types: [...LIBRARY_TYPES] }),
 }
 
 export type AdministrativeCommand = keyof typeof commands

@@ -1,5 +1,5 @@
 import type { AuthTables } from '@mnemosyne/auth'
-import { type GraphStore, openEmbeddedGraph } from '@mnemosyne/graph'
+import { type GraphStore, openEmbeddedGraph, openNeo4jGraph } from '@mnemosyne/graph'
 import type { IngestTables } from '@mnemosyne/ingest'
 import type { LibraryTables } from '@mnemosyne/library'
 import {
@@ -43,7 +43,11 @@ export async function openStores(settings: Settings, options: StoreOptions): Pro
       await openSql<DB>(url, { schema: service, log: logOf(service), metrics: metricsOf(service), clock }),
     )
   }
-  const graph = closing.use(await openEmbeddedGraph({ file: folder.path('graph.db'), ...around }))
+  const graph = closing.use(
+    settings.NEO4J_URL
+      ? await openNeo4jGraph({ url: settings.NEO4J_URL, ...around })
+      : await openEmbeddedGraph({ file: folder.path('graph.db'), ...around }),
+  )
   const bucket = s3Location('mnemosyne', settings)
   const blobs = closing.use(
     bucket ? await openS3Blobs({ ...bucket, ...around }) : await openFolderBlobs(folder.path('blobs')),

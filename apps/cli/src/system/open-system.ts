@@ -25,8 +25,10 @@ import {
   createSigner,
   createVerifier,
   currentRequest,
+  inProcessUpstream,
   type Logger,
   Metrics,
+  observeCalls,
   openDataFolder,
   openLogFile,
   publicKeys,
@@ -40,6 +42,7 @@ import { loadAssertionKeys } from './assertion-keys.ts'
 import { readServiceConfigs } from './configs.ts'
 import { openHeldBus } from './open-bus.ts'
 import { openStores, type Stores } from './open-stores.ts'
+import { createSetUpIndexes } from './set-up-indexes.ts'
 import type { Env, Settings } from './settings.ts'
 
 /** Raised when a newer layout of the data folder needs a migration of its own. */
@@ -59,7 +62,9 @@ export interface System {
 }
 
 /** What may be done with the stores in hand, beside the API. Refusals are DomainErrors. */
-export type Administration = ReturnType<typeof administrationOf>
+export type Administration = ReturnType<typeof administrationOf> & {
+  setUpIndexes: ReturnType<typeof createSetUpIndexes>
+}
 
 export interface SystemOptions {
   settings: Settings
@@ -131,8 +136,13 @@ export async function openSystem(options: SystemOptions): Promise<System> {
 
     const verifierOf = (service: ServiceName) => createVerifier(service, publicKeys(keys))
     const services = {} as Record<ServiceName, Service>
-    const reach = (service: ServiceName) => ({
-      fetch: (request: Request) => services[service].fetch(request),
+    const upstreamOf = (service: ServiceName, caller: ServiceName) =>
+      inProcessUpstream(
+        (request) => services[service].fetch(request),
+        observeCalls(service, metricsOf(caller)),
+      )
+    const reach = (service: ServiceName, caller: ServiceName) => ({
+      fetch: upstreamOf(service, caller),
       audience: service,
       headers: () => ({ [REQUEST_ID_HEADER]: currentRequest().request_id ?? '', ...traceHeaders() }),
     })
@@ -153,7 +163,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         ...(await common('auth')),
         sql: sql.auth,
         bus,
-        library: createClient(libraryInternalContract, reach('library')),
+        library: createClient(libraryInternalContract, reach('library', 'auth')),
         ids: randomUUID,
       }),
     )
@@ -163,7 +173,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         sql: sql.library,
         graph,
         bus,
-        auth: createClient(authInternalContract, reach('auth')),
+        auth: createClient(authInternalContract, reach('auth', 'library')),
         ids: randomUUID,
       }),
     )
@@ -182,7 +192,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         bus,
         processor,
         embedder: () => model.embedder,
-        library: createClient(libraryInternalContract, reach('library')),
+        library: createClient(libraryInternalContract, reach('library', 'ingest')),
         workDir,
         soleWorker: !settings.AMQP_URL,
         work: purpose === 'serve',
@@ -201,14 +211,14 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       await startMcp({
         ...(await common('mcp')),
         config: configs.mcp,
-        search: createClient(searchContract, reach('search')),
-        library: createClient(libraryContract, reach('library')),
+        search: createClient(searchContract, reach('search', 'mcp')),
+        library: createClient(libraryContract, reach('library', 'mcp')),
         sign: await createSigner('mcp', keys),
         readiness: [() => services.search.readiness(), () => services.ingest.readiness()],
       }),
     )
     const upstreams = Object.fromEntries(
-      SERVICE_NAMES.map((name) => [name, (request: Request) => services[name].fetch(request)]),
+      SERVICE_NAMES.map((name) => [name, upstreamOf(name, 'gateway')]),
     ) as Record<ServiceName, FetchHandler>
     const gatewayDeps = {
       config: configs.gateway,
@@ -220,7 +230,10 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       clock,
     }
     const gateway = begin(await startGateway(gatewayDeps))
-    const admin = administrationOf(auth.admin, () => sign(servicePrincipal('rest'), 'library'))
+    const admin = {
+      ...administrationOf(auth.admin, () => sign(servicePrincipal('rest'), 'library')),
+      setUpIndexes: createSetUpIndexes({ graph, model, settings, log, metrics }),
+    }
     const local = await startGateway({
       ...gatewayDeps,
       upstreams: { ...upstreams, auth: asFirstUser(admin, upstreams.auth) },

@@ -47,6 +47,7 @@ class ProcessPool {
   readonly #observe: (seconds: number, labels: Record<string, string>) => void
   readonly #countEnd: (labels: Record<string, string>) => void
   readonly #setQueueLength: (length: number) => void
+  readonly #endReading: () => void
   #nextId = 1
   #failedStarts = 0
   #closed = false
@@ -68,6 +69,18 @@ class ProcessPool {
     this.#setQueueLength = metrics.gauge(
       'mnemosyne_processing_queue_length',
       'Documents that wait for a child process',
+    )
+    this.#endReading = metrics.reading(
+      'mnemosyne_processing_children',
+      'Child processes for documents that live, busy or waiting',
+      ['state'],
+      () => {
+        const busy = [...this.#children.values()].filter((job) => job !== undefined).length
+        return [
+          [busy, { state: 'busy' }],
+          [this.#children.size - busy, { state: 'idle' }],
+        ]
+      },
     )
     this.#start(options.size)
   }
@@ -104,6 +117,7 @@ class ProcessPool {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#endReading()
     for (const job of this.#queue.splice(0)) this.#settle(job, () => job.reject(closedError()))
     const children = [...this.#children.keys()]
     for (const child of children) child.kill('closed')

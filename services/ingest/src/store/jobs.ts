@@ -253,6 +253,15 @@ export async function pendingJobs(
   return (await query.execute()).map((row) => row.job_id)
 }
 
+/** How many jobs wait for a worker, those that wait for a retry among them, and when the oldest was accepted. */
+export async function pendingBacklog(sql: IngestSql): Promise<{ count: number; oldest: string | null }> {
+  return sql.read
+    .selectFrom('job')
+    .select(({ fn }) => [fn.countAll<number>().as('count'), fn.min('created_at').as('oldest')])
+    .where('status', '=', 'pending')
+    .executeTakeFirstOrThrow()
+}
+
 /** Makes pending again what was taken in while there was no model. Returns the jobs' ids. */
 export async function reopenUnembedded(tx: Tx): Promise<string[]> {
   const rows = await tx

@@ -8,6 +8,7 @@ import { isClosing, passingCause, permanentReason } from './faults.ts'
 import { itemPrefix } from './fetch-source.ts'
 import { markItemFailed } from './item-node.ts'
 import type { JobClaim } from './job-claim.ts'
+import type { JobOutcome } from './job-metrics.ts'
 import { clearStageResults, type RunDeps } from './run-job.ts'
 
 export interface RetrySchedule {
@@ -16,16 +17,19 @@ export interface RetrySchedule {
   maxRetryMs: number
 }
 
-/** Decides what a job that did not complete becomes: failed, pending again, or nobody's business any more. */
+/**
+ * Decides what a job that did not complete becomes: failed, pending again, or nobody's business any more. Throws
+ * RetryLater and ClaimLost, by which its message comes again.
+ */
 export async function settle(
   deps: RunDeps,
   schedule: RetrySchedule,
   claim: JobClaim,
   error: unknown,
   closing: boolean,
-): Promise<void> {
+): Promise<JobOutcome> {
   const { row } = claim
-  if (claim.cancelled) return fail(deps, claim, CANCELLED)
+  if (claim.cancelled) return (await fail(deps, claim, CANCELLED)) === 'gone' ? 'gone' : 'cancelled'
   if (closing || isClosing(error)) return handBack(deps, claim)
   if (claim.signal.aborted || error instanceof ClaimLost) return clearIfGone(deps, row)
   const permanent = permanentReason(error)
@@ -41,7 +45,7 @@ async function retryOrFail(
   { retries, firstRetryMs, maxRetryMs }: RetrySchedule,
   claim: JobClaim,
   error: unknown,
-): Promise<void> {
+): Promise<JobOutcome> {
   const attempts = claim.row.attempts + 1
   deps.log.warn({ err: error, job_id: claim.row.job_id, attempts }, 'job met a fault that may pass')
   if (attempts > retries) {
@@ -56,15 +60,16 @@ async function retryOrFail(
   throw new RetryLater({ delayMs, cause: error })
 }
 
-async function fail(deps: RunDeps, claim: JobClaim, reason: string): Promise<void> {
+async function fail(deps: RunDeps, claim: JobClaim, reason: string): Promise<JobOutcome> {
   const completed_at = deps.clock().toISOString()
   const row = await change(deps, claim, { status: 'failed', error: reason, completed_at })
   if (!row) return clearIfGone(deps, claim.row)
   await markItemFailed(deps, row)
+  return 'failed'
 }
 
 /** The process is stopping: the job goes back as it was, for whoever comes next. */
-async function handBack(deps: RunDeps, claim: JobClaim): Promise<void> {
+async function handBack(deps: RunDeps, claim: JobClaim): Promise<JobOutcome> {
   const back = await change(deps, claim, { status: 'pending', stage: 'queued' })
   if (!back) return clearIfGone(deps, claim.row)
   throw new ClaimLost()
@@ -81,9 +86,10 @@ async function change(deps: RunDeps, claim: JobClaim, to: Partial<JobRow>): Prom
 }
 
 /** After the job's row went with its item or library, what this worker still wrote goes too. */
-async function clearIfGone(deps: RunDeps, row: JobRow): Promise<void> {
-  if (await findJob(deps.sql.read, row.job_id)) return
+async function clearIfGone(deps: RunDeps, row: JobRow): Promise<JobOutcome> {
+  if (await findJob(deps.sql.read, row.job_id)) return 'handed_back'
   await clearStageResults(deps, row)
   await deps.blobs.deletePrefix(itemPrefix(row.item_uid))
   await deps.graph.deleteItem(row.item_uid)
+  return 'gone'
 }

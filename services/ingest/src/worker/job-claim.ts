@@ -1,5 +1,5 @@
 import type { JobStage } from '@mnemosyne/contracts'
-import type { Logger, Sql } from '@mnemosyne/platform'
+import { type Logger, type Sql, untraced } from '@mnemosyne/platform'
 import { ClaimLost } from '../errors.ts'
 import { giveSign } from '../store/jobs.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
@@ -30,7 +30,7 @@ export class JobClaim {
     this.claim = options.claim
     this.#sql = options.sql
     this.#heartbeat = setInterval(() => {
-      this.#sign({}).catch((err: unknown) => {
+      untraced(() => this.#sign({})).catch((err: unknown) => {
         if (!(err instanceof ClaimLost))
           options.log.warn({ err, job_id: this.row.job_id }, 'no sign of life given')
       })

@@ -1,7 +1,7 @@
 import type { Job, JobStage } from '@mnemosyne/contracts'
 import { type GraphStore, LibraryGoneError, type LibraryNode } from '@mnemosyne/graph'
 import type { Embedder } from '@mnemosyne/models'
-import { type BlobStore, type Clock, type Logger, type Sql, span } from '@mnemosyne/platform'
+import type { BlobStore, Clock, Logger, Sql } from '@mnemosyne/platform'
 import { emitJobEvent } from '../accept.ts'
 import type { ChunkingConfig } from '../chunking/chunk.ts'
 import { ClaimLost } from '../errors.ts'
@@ -14,6 +14,7 @@ import { embedWaiting } from './embed-waiting.ts'
 import { dropLocal, type FetchDeps, fetchSource, itemPrefix, jobPrefix } from './fetch-source.ts'
 import { itemContent, itemNode } from './item-node.ts'
 import type { JobClaim } from './job-claim.ts'
+import type { StageMeter } from './job-metrics.ts'
 import { loadProcessed, saveContent, saveProcessed } from './stage-results.ts'
 
 export interface RunDeps extends EmbedDeps, FetchDeps {
@@ -36,18 +37,27 @@ const BEGINS = { fetching: 1, parsing: 5, chunking: 15, concepts: 20, embedding:
  * graph are written by uid, vectors are looked up before they are made, and the job's row changes only while
  * the claim holds. What it throws is judged by `settle`.
  */
-export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
+export async function runJob(
+  deps: RunDeps,
+  claim: JobClaim,
+  stages: StageMeter,
+): Promise<'completed' | 'superseded'> {
   const { row } = claim
+  const inStage = async <T>(stage: keyof typeof BEGINS, work: () => Promise<T>): Promise<T> => {
+    await claim.note(stage, BEGINS[stage])
+    return stages.around(stage, work)
+  }
   if (await newerIsStored(deps, row)) return supersede(deps, claim)
   const library = await libraryOf(deps.graph, row)
   await putItem(deps, row)
-  const processed = await inStage(claim, 'fetching', () => processFile(deps, claim, library))
+  const found = await inStage('fetching', () => fetchOrFind(deps, claim))
+  const processed = 'path' in found ? await processFile(deps, claim, library, found.path, stages) : found
   const embedder = deps.embedder()
-  const embedded = await inStage(claim, 'embedding', () =>
+  const embedded = await inStage('embedding', () =>
     embed(deps, claim, processed, embedder, library.embedding_instruction),
   )
   const title = titleOf(row, processed)
-  const outcome = await inStage(claim, 'storing', () =>
+  const outcome = await inStage('storing', () =>
     store(deps, { ...row, title }, processed, embedded, embedder, claim.signal),
   )
   if (outcome === 'superseded') return supersede(deps, claim)
@@ -61,6 +71,7 @@ export async function runJob(deps: RunDeps, claim: JobClaim): Promise<void> {
   })
   // A model that came meanwhile did not find this document among those that wait for it.
   if (!embedder && deps.embedder()) await embedWaiting(deps)
+  return 'completed'
 }
 
 /** A longer one is a sentence, not a title. */
@@ -70,11 +81,6 @@ const TITLE_MAX = 300
 function titleOf(row: JobRow, { document }: ProcessingResult): string {
   const own = document.title?.trim()
   return row.untitled && own && own.length <= TITLE_MAX ? own : row.title
-}
-
-async function inStage<T>(claim: JobClaim, stage: keyof typeof BEGINS, work: () => Promise<T>): Promise<T> {
-  await claim.note(stage, BEGINS[stage])
-  return span(`ingest ${stage}`, { 'mnemosyne.job_id': claim.row.job_id }, work)
 }
 
 async function newerIsStored({ graph }: RunDeps, row: JobRow): Promise<boolean> {
@@ -93,14 +99,32 @@ async function putItem(deps: RunDeps, row: JobRow): Promise<void> {
   await deps.graph.putItem(itemNode(deps, row, 'processing', known))
 }
 
-/** What the stages before had made, or else the file fetched, parsed, cut and searched for concepts. */
-async function processFile(deps: RunDeps, claim: JobClaim, library: LibraryNode): Promise<ProcessingResult> {
-  const { row, signal } = claim
+/** What the stages before had made, or else where the file lies now that it is fetched. */
+async function fetchOrFind(
+  deps: RunDeps,
+  { row, signal }: JobClaim,
+): Promise<ProcessingResult | { path: string }> {
   const kept = await loadProcessed(deps.blobs, row, deps.log)
   if (kept) return kept
   try {
-    const path = await fetchSource(deps, row, signal)
-    const stages: Promise<void>[] = []
+    return { path: await fetchSource(deps, row, signal) }
+  } catch (error) {
+    await dropLocal(deps, row)
+    throw error
+  }
+}
+
+/** The file parsed, cut and searched for concepts; then it is not here any more. */
+async function processFile(
+  deps: RunDeps,
+  claim: JobClaim,
+  library: LibraryNode,
+  path: string,
+  stages: StageMeter,
+): Promise<ProcessingResult> {
+  const { row, signal } = claim
+  try {
+    const notes: Promise<void>[] = []
     const result = await deps.processor.process({
       path,
       declaredType: row.file_type,
@@ -109,12 +133,19 @@ async function processFile(deps: RunDeps, claim: JobClaim, library: LibraryNode)
       chunking: library.chunking_config as unknown as ChunkingConfig,
       libraryType: library.library_type as Parameters<Processor['process']>[0]['libraryType'],
       signal,
-      onStage: (stage) => stages.push(claim.note(stage, BEGINS[stage]).catch(() => undefined)),
+      onStage: (stage) => {
+        stages.enter(stage)
+        notes.push(claim.note(stage, BEGINS[stage]).catch(() => undefined))
+      },
     })
-    await Promise.all(stages)
+    stages.leave()
+    await Promise.all(notes)
     await saveProcessed(deps.blobs, row, result)
     await claim.note('concepts', BEGINS.embedding, { kept: true })
     return result
+  } catch (error) {
+    stages.leave(error)
+    throw error
   } finally {
     await dropLocal(deps, row)
   }
@@ -178,7 +209,7 @@ async function complete(deps: RunDeps, claim: JobClaim, change: Partial<JobRow>)
 }
 
 /** Ends the job as completed without effect: a newer version of the document is there already. */
-async function supersede(deps: RunDeps, claim: JobClaim): Promise<void> {
+async function supersede(deps: RunDeps, claim: JobClaim): Promise<'superseded'> {
   const { row } = claim
   await deps.sql.transaction(async (tx) => {
     const change = { ...ended(deps.clock, 'superseded'), current: 0 }
@@ -188,6 +219,7 @@ async function supersede(deps: RunDeps, claim: JobClaim): Promise<void> {
   })
   deps.wakeRelay()
   await tidy(deps, [row], [row])
+  return 'superseded'
 }
 
 /** After the end, and not part of it: what a fault leaves here goes with the next clean-up pass. */

@@ -1,4 +1,4 @@
-import type { Bus } from '@mnemosyne/platform'
+import { type Bus, untraced } from '@mnemosyne/platform'
 import { announceAll } from '../accept.ts'
 import { pendingJobs, releaseJobs, signsOfLife } from '../store/jobs.ts'
 import { embedWaiting } from './embed-waiting.ts'
@@ -29,9 +29,9 @@ export class Sweeper {
   constructor(deps: SweeperDeps, options: { leaseMs: number; isIdle: () => boolean }) {
     this.#deps = deps
     this.#isIdle = options.isIdle
-    this.#running = this.#sweep()
+    this.#running = untraced(() => this.#sweep())
     this.#timer = setInterval(() => {
-      this.#running = this.#running.then(() => this.#sweep())
+      this.#running = this.#running.then(() => untraced(() => this.#sweep()))
     }, options.leaseMs / SIGNS_A_LEASE)
     this.#timer.unref()
   }

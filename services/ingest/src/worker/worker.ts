@@ -14,6 +14,7 @@ import { claimJob, findJob } from '../store/jobs.ts'
 import type { JobRow } from '../store/tables.ts'
 import { type RetrySchedule, settle } from './endings.ts'
 import { JobClaim } from './job-claim.ts'
+import { type JobOutcome, jobMetrics, StageMeter, watchBacklog } from './job-metrics.ts'
 import { type RunDeps, runJob } from './run-job.ts'
 import { Sweeper } from './sweeper.ts'
 
@@ -48,11 +49,7 @@ const MAX_INTERRUPTIONS = 10
 /** Consumes the embedding queue, and takes over jobs whose worker died. */
 export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Promise<Worker> {
   const inHand = new Map<string, JobClaim>()
-  const seconds = deps.metrics.histogram(
-    'mnemosyne_job_duration_seconds',
-    'Time from claim to end of jobs.',
-    ['outcome'],
-  )
+  const meter = jobMetrics(deps.metrics)
   const handle = async ({ body }: { body: unknown }, { signal }: DeliveryContext) => {
     const command = COMMANDS[EMBEDDING_QUEUE].safeParse(body)
     if (!command.success) throw new Unprocessable('not a job command: job_id is missing or no uid')
@@ -64,15 +61,19 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
     const stop = () => claim.stop()
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop()
+    meter.taken()
+    let outcome: JobOutcome = 'handed_back'
     try {
       refuseDeadly(claim.row)
-      await runJob(deps, claim)
-      seconds((performance.now() - started) / 1000, { outcome: 'completed' })
+      outcome = await runJob(deps, claim, new StageMeter(meter, job_id))
       deps.log.info({ job_id, duration_ms: Math.round(performance.now() - started) }, 'job completed')
     } catch (error) {
-      seconds((performance.now() - started) / 1000, { outcome: 'failed' })
-      await settle(deps, options, claim, error, signal.aborted)
+      outcome = await settle(deps, options, claim, error, signal.aborted).catch((again: unknown) => {
+        if (again instanceof RetryLater) outcome = 'retried'
+        throw again
+      })
     } finally {
+      meter.left(outcome, (performance.now() - started) / 1000)
       signal.removeEventListener('abort', stop)
       claim.release()
       inHand.delete(job_id)
@@ -84,6 +85,7 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
         handle: untilHandled(handle, deps.log),
       })
     : undefined
+  const endWatch = watchBacklog(deps)
   const sweeper = new Sweeper(deps, {
     leaseMs: options.leaseMs,
     isIdle: () => consumer !== undefined && inHand.size === 0,
@@ -94,6 +96,7 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
       for (const claim of inHand.values()) if (matches(claim.row)) claim.stop()
     },
     async close() {
+      await endWatch()
       await sweeper.close()
       await consumer?.close()
     },
