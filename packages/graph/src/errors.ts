@@ -102,6 +102,16 @@ export class GraphUnavailableError extends GraphError {
   }
 }
 
+/** The address of the graph store can't be used. Never quotes it: it holds a password. */
+export class InvalidGraphUrlError extends GraphError {
+  constructor(fault: string) {
+    super(
+      'invalid_graph_url',
+      `The URL of the graph store is not of the form bolt://USER:PASSWORD@HOST:7687. ${fault}`,
+    )
+  }
+}
+
 /** The store has been closed. */
 export class GraphClosedError extends GraphError {
   constructor() {

@@ -11,11 +11,13 @@ export {
   GraphFullError,
   GraphUnavailableError,
   InvalidContentError,
+  InvalidGraphUrlError,
   ItemGoneError,
   LibraryGoneError,
   NewerSchemaError,
   WorkspaceTakenError,
 } from './errors.ts'
+export { type Neo4jGraphOptions, openNeo4jGraph } from './neo4j/open.ts'
 export type {
   Ask,
   ChunkContent,

@@ -510,6 +510,14 @@ export interface GraphStore extends AsyncDisposable {
 
   // The store itself
 
+  /**
+   * Makes ready for vectors of so many dimensions, 1 to 4096: ingest asks for it before it stores the first. Where
+   * the store has a vector index this makes it; with `drop` it is made anew from the stored vectors. Idempotent, and
+   * several may ask at once. Until the index is made, and where there is none, every vector of a scope is compared.
+   * @throws DimensionMismatchError when the store holds vectors of another length, InvalidContentError
+   */
+  setUpVectors(dimensions: number, options?: { drop?: boolean }): Promise<void>
+
   /** Answers when the store can be read. */
   ping(ask?: Ask): Promise<void>
   /** Row counts over the whole store. */

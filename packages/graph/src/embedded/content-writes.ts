@@ -1,14 +1,12 @@
 import { conceptKey, titleConceptKey } from '../analysis/concept-keys.ts'
 import { type Analysis, analyse } from '../analysis/terms.ts'
+import { noCounts } from '../deletion-counts.ts'
 import { InvalidContentError, ItemGoneError } from '../errors.ts'
 import type { ChunkContent, ItemContent, ReplaceOutcome } from '../port.ts'
 import type { Place } from './chunk-writer.ts'
 import type { Database } from './database.ts'
-import { noCounts } from './deletions.ts'
 import { livingLibrary } from './structure-writes.ts'
 import type { WriteSession } from './writer-core.ts'
-
-const MAX_DIMENSIONS = 4096
 
 interface ItemRow {
   id: number
@@ -116,41 +114,4 @@ function storeItem(db: Database, id: number, content: ItemContent): void {
     content.metadata === undefined ? null : JSON.stringify(content.metadata),
     id,
   )
-}
-
-/** @throws InvalidContentError when the content breaks the port's promises. */
-export function checkContent(content: ItemContent): void {
-  if (!Number.isSafeInteger(content.version) || content.version < 1) {
-    throw new InvalidContentError(
-      `The version of an item's content is an integer from 1, not ${content.version}.`,
-    )
-  }
-  const uids = new Set<string>()
-  let dimensions: number | null = null
-  for (const { chunk_uid, embedding } of content.chunks) {
-    if (uids.has(chunk_uid))
-      throw new InvalidContentError(`Chunk uid ${chunk_uid} stands twice in the content.`)
-    uids.add(chunk_uid)
-    if (embedding === null) continue
-    checkVector(embedding, chunk_uid)
-    dimensions ??= embedding.length
-    if (embedding.length !== dimensions) {
-      throw new InvalidContentError(
-        `Chunk ${chunk_uid} has ${embedding.length} dimensions, others ${dimensions}.`,
-      )
-    }
-  }
-}
-
-function checkVector(vector: Float32Array, chunkUid: string): void {
-  if (!(vector instanceof Float32Array) || vector.length < 1 || vector.length > MAX_DIMENSIONS) {
-    throw new InvalidContentError(
-      `The embedding of chunk ${chunkUid} must have 1 to ${MAX_DIMENSIONS} dimensions.`,
-    )
-  }
-  if (!vector.every(Number.isFinite)) {
-    throw new InvalidContentError(
-      `The embedding of chunk ${chunkUid} holds a value that is not a finite number.`,
-    )
-  }
 }

@@ -1,3 +1,4 @@
+import { noCounts } from '../deletion-counts.ts'
 import type { DeletionCounts } from '../port.ts'
 import type { Database } from './database.ts'
 import type { WriteSession } from './writer-core.ts'
@@ -5,19 +6,6 @@ import type { WriteSession } from './writer-core.ts'
 /** Chunks that one step of a deletion removes at most: some 100 ms of work. */
 const CHUNKS_PER_STEP = 200
 const ITEMS_PER_STEP = 500
-
-export function noCounts(): DeletionCounts {
-  return {
-    libraries: 0,
-    collections: 0,
-    items: 0,
-    chunks: 0,
-    images: 0,
-    embeddings: 0,
-    mentions: 0,
-    concepts: 0,
-  }
-}
 
 export interface DeletionStep {
   counts: DeletionCounts

@@ -1,5 +1,7 @@
-import { type Clock, type Logger, type Metrics, span } from '@mnemosyne/platform'
-import { GraphClosedError } from '../errors.ts'
+import type { Clock, Logger, Metrics } from '@mnemosyne/platform'
+import { checkDimensions } from '../content-check.ts'
+import { addCounts, noCounts } from '../deletion-counts.ts'
+import { DimensionMismatchError, GraphClosedError } from '../errors.ts'
 import type {
   Ask,
   CollectionNode,
@@ -12,9 +14,10 @@ import type {
   Scope,
   TextQuery,
 } from '../port.ts'
+import { type QuestionMeter, questionMeter } from '../question-meter.ts'
 import { WorkerChannel } from './channel.ts'
 import type { StoreLimits } from './database.ts'
-import { type DeletionStep, noCounts } from './deletions.ts'
+import type { DeletionStep } from './deletions.ts'
 import type { ReaderQuestions } from './reader.ts'
 import type { SearchQuestions } from './search-reader.ts'
 import type { WriterQuestions } from './writer.ts'
@@ -48,7 +51,7 @@ export async function openEmbeddedGraph(options: EmbeddedGraphOptions): Promise<
 
 class EmbeddedGraph implements GraphStore {
   readonly #log: Logger
-  readonly #observe: (seconds: number, labels: Record<string, string>) => void
+  readonly #measure: QuestionMeter
   readonly #writer: WorkerChannel<WriterQuestions>
   readonly #searcher: WorkerChannel<SearchQuestions>
   readonly #readers: WorkerChannel<ReaderQuestions>[]
@@ -58,12 +61,7 @@ class EmbeddedGraph implements GraphStore {
 
   constructor({ file, log, metrics, readers = 2, maxBytes }: EmbeddedGraphOptions) {
     this.#log = log
-    this.#observe = metrics.histogram(
-      'mnemosyne_graph_query_duration_seconds',
-      'How long the graph store took to answer, waiting included.',
-      ['query'],
-      [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
-    )
+    this.#measure = questionMeter(metrics)
     const limits: StoreLimits = { ...(maxBytes !== undefined && { maxBytes }) }
     const died = (thread: string) => (error: unknown) =>
       log.error({ err: error, thread }, 'graph thread died')
@@ -150,6 +148,13 @@ class EmbeddedGraph implements GraphStore {
     this.#read('concepts', [scope, options, page], ask)
   conceptNeighbourhood = (scope: Scope, uid: string, depth: number, ask?: Ask) =>
     this.#read('conceptNeighbourhood', [scope, uid, depth], ask)
+
+  /** Every vector of a scope is compared: there is nothing to set up but the question whether the length fits. */
+  setUpVectors = async (dimensions: number) => {
+    checkDimensions(dimensions)
+    const stored = await this.#read('dimensions', [])
+    if (stored !== null && stored !== dimensions) throw new DimensionMismatchError(stored, dimensions)
+  }
   ping = (ask?: Ask) => this.#read('ping', [], ask)
   stats = (ask?: Ask) => this.#read('stats', [], ask)
 
@@ -179,7 +184,7 @@ class EmbeddedGraph implements GraphStore {
     const total = noCounts()
     for (;;) {
       const { counts, done } = await step()
-      for (const kind of Object.keys(total) as (keyof DeletionCounts)[]) total[kind] += counts[kind]
+      addCounts(total, counts)
       if (done) return total
     }
   }
@@ -214,11 +219,6 @@ class EmbeddedGraph implements GraphStore {
 
   async #measured<T>(question: string, work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new GraphClosedError()
-    const from = performance.now()
-    try {
-      return await span(`graph ${question}`, {}, work)
-    } finally {
-      this.#observe((performance.now() - from) / 1000, { query: question })
-    }
+    return this.#measure(question, {}, work)
   }
 }

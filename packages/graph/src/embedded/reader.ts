@@ -13,6 +13,7 @@ import {
 } from './concept-reads.ts'
 import { Database } from './database.ts'
 import {
+  dimensions,
   getCollection,
   getItem,
   getLibrary,
@@ -57,6 +58,7 @@ function readerQuestions(db: Database) {
       reading.get('SELECT value FROM totals LIMIT 1')
     }),
     stats: on(stats),
+    dimensions: on(dimensions),
   }
 }
 

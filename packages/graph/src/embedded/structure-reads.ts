@@ -147,9 +147,6 @@ function itemOf(row: ItemRow): StoredItem {
 export function stats(db: Database): GraphStats {
   const count = (table: string) => db.get<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)!.n
   const { images } = db.get<{ images: number }>('SELECT coalesce(sum(image_count), 0) AS images FROM items')!
-  const { value: dimensions } = db.get<{ value: number }>(
-    "SELECT value FROM totals WHERE name = 'dimensions'",
-  )!
   const { bytes } = db.get<{ bytes: number }>(
     'SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size',
   )!
@@ -164,7 +161,13 @@ export function stats(db: Database): GraphStats {
     mentions: count('mentions'),
     indexed_texts: count('chunk_text'),
     terms: count('terms'),
-    dimensions: dimensions === 0 ? null : dimensions,
+    dimensions: dimensions(db),
     bytes,
   }
+}
+
+/** Of the stored vectors; null while there is none. */
+export function dimensions(db: Database): number | null {
+  const { value } = db.get<{ value: number }>("SELECT value FROM totals WHERE name = 'dimensions'")!
+  return value === 0 ? null : value
 }

@@ -1,4 +1,5 @@
 import { workerData } from 'node:worker_threads'
+import { checkContent } from '../content-check.ts'
 import type {
   CollectionNode,
   DeletionCounts,
@@ -8,7 +9,7 @@ import type {
   ReplaceOutcome,
 } from '../port.ts'
 import { serveQuestions } from './channel.ts'
-import { checkContent, replaceItemContent } from './content-writes.ts'
+import { replaceItemContent } from './content-writes.ts'
 import { type Database, openForWriting, type StoreLimits } from './database.ts'
 import {
   condemnedLibraries,

@@ -1,0 +1,109 @@
+import neo4j, { type Driver, type ManagedTransaction, type Session } from 'neo4j-driver'
+import { GraphUnavailableError } from '../errors.ts'
+import { graphFailure, isTransient } from './failures.ts'
+import type { Neo4jAddress } from './url.ts'
+
+/** Names of a query's `$parameters`. Whole numbers are sent as floats unless made by `int`. */
+export type Parameters = Record<string, unknown>
+
+/** One transaction. Rows are plain objects; integers come as numbers. */
+export interface Transaction {
+  run<Row>(query: string, parameters?: Parameters): Promise<Row[]>
+}
+
+/** A number as the server's integer: what LIMIT takes, and what is stored in few bytes. */
+export const int = (value: number) => neo4j.int(value)
+
+const READ_MS = 30_000
+const WRITE_MS = 120_000
+const ATTEMPTS = 12
+
+/** A driver with bounded waiting. It opens connections as needed, so that the server may come and go. */
+export class Neo4jConnection {
+  readonly #driver: Driver
+
+  constructor({ url, user, password }: Neo4jAddress) {
+    this.#driver = neo4j.driver(url, neo4j.auth.basic(user, password), {
+      disableLosslessIntegers: true,
+      connectionTimeout: 3_000,
+      connectionAcquisitionTimeout: 5_000,
+      maxTransactionRetryTime: 3_000,
+      maxConnectionPoolSize: 50,
+      notificationFilter: { minimumSeverityLevel: 'OFF' },
+      telemetryDisabled: true,
+    })
+  }
+
+  /** Such as `Neo4j/5.26.30`. */
+  async serverAgent(): Promise<string> {
+    const info = await this.#bounded(READ_MS, () => this.#driver.getServerInfo())
+    return info.agent ?? ''
+  }
+
+  read<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#inSession('READ', READ_MS, (session) =>
+      session.executeRead((tx) => work(transaction(tx)), { timeout: READ_MS }),
+    )
+  }
+
+  /** Runs `work` in one transaction, again when it met a deadlock: it must not have effects elsewhere. */
+  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#inSession('WRITE', WRITE_MS, (session) =>
+      session.executeWrite((tx) => work(transaction(tx)), { timeout: WRITE_MS }),
+    )
+  }
+
+  /** A statement on the schema, which wants a transaction of its own. */
+  async schema(statement: string): Promise<void> {
+    await this.#inSession('WRITE', WRITE_MS, (session) => session.run(statement))
+  }
+
+  close(): Promise<void> {
+    return this.#driver.close()
+  }
+
+  async #inSession<T>(
+    mode: 'READ' | 'WRITE',
+    deadline: number,
+    use: (session: Session) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#bounded(deadline, async () => {
+          const session = this.#driver.session({ defaultAccessMode: mode })
+          try {
+            return await use(session)
+          } finally {
+            await session.close()
+          }
+        })
+      } catch (error) {
+        if (attempt === ATTEMPTS || !isTransient(error)) throw graphFailure(error)
+        // Those who met in a deadlock must not meet again.
+        const pause = Math.min(50 * 2 ** attempt, 2_000) * (0.5 + Math.random() / 2)
+        await new Promise((resolve) => setTimeout(resolve, pause))
+      }
+    }
+  }
+
+  /** A server that hangs answers nothing, not even an error. */
+  async #bounded<T>(ms: number, work: () => Promise<T>): Promise<T> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    const late = () => reject(new GraphUnavailableError('The Neo4j server does not answer.'))
+    const timer = setTimeout(late, ms + 5_000)
+    try {
+      return await Promise.race([work(), promise])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function transaction(tx: ManagedTransaction): Transaction {
+  return {
+    async run<Row>(query: string, parameters?: Parameters) {
+      const { records } = await tx.run(query, parameters)
+      return records.map((record) => record.toObject() as Row)
+    },
+  }
+}
