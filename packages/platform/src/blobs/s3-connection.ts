@@ -4,12 +4,7 @@ import { Agent as HttpsAgent } from 'node:https'
 import { S3Client } from '@aws-sdk/client-s3'
 import type { Logger } from '../log.ts'
 import { type Metrics, SpanKind, span } from '../telemetry.ts'
-import {
-  BlobRangeError,
-  BlobStoreFullError,
-  BlobStoreRefusedError,
-  BlobStoreUnavailableError,
-} from './port.ts'
+import { BlobStoreFullError, BlobStoreRefusedError, BlobStoreUnavailableError } from './port.ts'
 import type { S3Location } from './s3-config.ts'
 import { explained, faultNamed, httpStatusOf, isMissingBlob } from './s3-errors.ts'
 
@@ -186,6 +181,6 @@ function statusOf(error: unknown): string {
   if (error instanceof BlobStoreUnavailableError) return 'unavailable'
   if (error instanceof BlobStoreRefusedError) return 'refused'
   if (error instanceof BlobStoreFullError) return 'full'
-  if (error instanceof BlobRangeError || httpStatusOf(error) === 416) return 'range'
+  if (httpStatusOf(error) === 416) return 'range'
   return (error as Error)?.name === 'AbortError' ? 'aborted' : 'error'
 }
