@@ -54,6 +54,9 @@ export class ServiceProcess {
     const main = fileURLToPath(new URL(`services/${this.name}/src/main.ts`, ROOT))
     const child = spawn(process.execPath, [main], { env: this.variables, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
+    const killWithUs = () => child.kill('SIGKILL')
+    process.once('exit', killWithUs)
+    child.once('exit', () => process.off('exit', killWithUs))
     for (const stream of [child.stdout!, child.stderr!]) {
       let rest = ''
       stream.setEncoding('utf8').on('data', (piece: string) => {

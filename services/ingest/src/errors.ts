@@ -30,7 +30,7 @@ export class SourceNotConfiguredError extends DomainError {
   constructor(source: string) {
     super(
       'SOURCE_NOT_CONFIGURED',
-      `Files of ${source} cannot be read here: set ${source.toUpperCase()}_STORAGE_DIR for the ingest service.`,
+      `Files of ${source} cannot be read here: set ${source.toUpperCase()}_S3_ENDPOINT_URL and the rest, or ${source.toUpperCase()}_STORAGE_DIR, for the ingest service.`,
     )
   }
 }
@@ -68,6 +68,8 @@ export const errorStatus: Record<string, number> = {
   NO_SPACE: 507,
   UNAVAILABLE: 503,
   SQL_UNAVAILABLE: 503,
+  BLOB_STORE_UNAVAILABLE: 503,
+  BLOB_STORE_REFUSED: 503,
   SQL_FULL: 507,
 }
 

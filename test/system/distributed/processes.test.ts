@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { SERVICE_NAMES, type ServiceName } from '@mnemosyne/contracts'
 import { freshAmqpUrl, freshPostgresUrl, freshS3Bucket, leaseNeo4j } from '@mnemosyne/platform/testing'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { Cluster } from '../../../scripts/distributed/cluster.ts'
 import { TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { SystemClient } from '../client.ts'
@@ -76,14 +76,14 @@ describe('the configuration', () => {
 
 describe('six processes', () => {
   let system: DistributedSystem
-  let proxy: TcpProxy
+  const closing = new AsyncDisposableStack()
 
   /** Started one after another, last first, on servers of which none can be reached yet. */
   beforeAll(async () => {
-    const lease = await leaseNeo4j()
+    const lease = closing.use(await leaseNeo4j())
     const databaseUrl = await freshPostgresUrl()
     const bucket = await freshS3Bucket()
-    proxy = await TcpProxy.start(databaseUrl)
+    const proxy = closing.use(await TcpProxy.start(databaseUrl))
     proxy.refuse()
     const servers = {
       databaseUrl: proxy.through(databaseUrl),
@@ -92,28 +92,27 @@ describe('six processes', () => {
       bucket,
       daedalus: await freshS3Bucket(),
     }
-    const cluster = await Cluster.plan({ servers, env: { LOGGING_LEVEL: 'debug' } })
+    const cluster = closing.use(await Cluster.plan({ servers, env: { LOGGING_LEVEL: 'debug' } }))
     for (const process of cluster.all.toReversed()) process.start()
     const { auth, library, gateway, search } = cluster.processes
     await search[0]!.ready()
-    await expect
-      .poll(async () => (await library[0]!.readiness())?.status, { timeout: 20_000 })
-      .toBe('starting')
+    await vi.waitFor(async () => expect((await library[0]!.readiness())?.status).toBe('starting'), 20_000)
     // It lives, says what it waits for, and sends callers elsewhere.
     expect((await fetch(`${library[0]!.url}/live/`)).status).toBe(200)
     expect((await fetch(`${library[0]!.url}/ready/`)).status).toBe(503)
-    await expect
-      .poll(async () => JSON.stringify(await auth[0]!.readiness()), { timeout: 20_000 })
-      .toMatch(/PostgreSQL cannot be reached/)
+    await vi.waitFor(
+      async () => expect(JSON.stringify(await auth[0]!.readiness())).toMatch(/PostgreSQL cannot be reached/),
+      20_000,
+    )
     const refused = await fetch(`${gateway[0]!.url}/profile/api/me/`, {
       headers: { authorization: 'Bearer x' },
     })
     expect(refused.status).toBe(503)
     proxy.heal()
     await Promise.all(cluster.all.map((process) => process.ready()))
-    system = await DistributedSystem.around(cluster, servers, [lease, proxy])
+    system = await DistributedSystem.around(cluster, servers, [])
   }, 120_000)
-  afterAll(() => system?.stop())
+  afterAll(() => closing.disposeAsync())
 
   test('start in any order, before what they need, and serve when it is there', async () => {
     await system.createWorkspace('ws')

@@ -140,7 +140,7 @@ async function processFile(
     })
     stages.leave()
     await Promise.all(notes)
-    await saveProcessed(deps.blobs, row, result)
+    await saveProcessed(deps.blobs, row, result, signal)
     await claim.note('concepts', BEGINS.embedding, { kept: true })
     return result
   } catch (error) {
@@ -183,7 +183,7 @@ async function store(
   signal: AbortSignal,
 ): Promise<'stored' | 'superseded'> {
   const embedding_model = embedder?.model.name ?? null
-  await saveContent(deps.blobs, row, processed, embedded, embedding_model)
+  await saveContent(deps.blobs, row, processed, embedded, embedding_model, signal)
   signal.throwIfAborted()
   const { document, concepts, fileType: file_type } = processed
   const updated_at = deps.clock().toISOString()

@@ -47,8 +47,13 @@ export async function loadProcessed(
   }
 }
 
-export async function saveProcessed(blobs: BlobStore, row: JobRow, result: ProcessingResult): Promise<void> {
-  await blobs.put(processedKey(row), await compress(JSON.stringify({ format: FORMAT, result })))
+export async function saveProcessed(
+  blobs: BlobStore,
+  row: JobRow,
+  result: ProcessingResult,
+  signal: AbortSignal,
+): Promise<void> {
+  await blobs.put(processedKey(row), await compress(JSON.stringify({ format: FORMAT, result })), { signal })
 }
 
 /**
@@ -62,6 +67,7 @@ export async function saveContent(
   result: ProcessingResult,
   embedded: EmbeddedChunk[],
   embeddingModel: string | null,
+  signal: AbortSignal,
 ): Promise<void> {
   const record = {
     format: CONTENT_FORMAT,
@@ -74,7 +80,7 @@ export async function saveContent(
     chunks: embedded.map(({ chunk, embedding_key }) => ({ ...chunk, embedding_key })),
     concepts: result.concepts,
   }
-  await blobs.put(contentKey(row), await compress(JSON.stringify(record)))
+  await blobs.put(contentKey(row), await compress(JSON.stringify(record)), { signal })
   const vectors = embedded.flatMap(({ embedding }) => (embedding ? [embedding] : []))
   if (vectors.length > 0) {
     await blobs.put(
@@ -82,6 +88,7 @@ export async function saveContent(
       Buffer.concat(
         vectors.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
       ),
+      { signal },
     )
   }
 }
