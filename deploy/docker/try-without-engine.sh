@@ -6,7 +6,8 @@
 #   deploy/docker/try-without-engine.sh node --version
 #   BUILD_ARGS='--build-arg MODEL=bundled' deploy/docker/try-without-engine.sh ls -l /var/cache/mnemosyne/models
 #
-# Variables whose name begins with TRY_ are handed to the command without that beginning.
+# Variables whose name begins with TRY_ are handed to the command without that beginning. NETWORK=host shares this host's
+# network, where stores may run.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/mnemosyne/image-bases
@@ -52,7 +53,7 @@ confined() {
   # What compose.yaml mounts a volume on.
   mount --bind "$root/var/cache/mnemosyne" "$root/var/cache/mnemosyne"
   mount -o remount,bind,ro "$root"
-  ip link set lo up
+  [ "${NETWORK:-}" = host ] || ip link set lo up
   handed=$(env | sed -n 's/^TRY_\([A-Z0-9_]*=\)/\1/p')
   # shellcheck disable=SC2086 # NAME=value, one a line; none with spaces
   exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp NODE_ENV=production \
@@ -71,4 +72,7 @@ build
 container=$(buildah from --pull-never localhost/mnemosyne:try)
 trap 'buildah rm "$container" >/dev/null' EXIT
 root=$(buildah mount "$container")
-unshare --mount --net --pid --fork sh "$0" --confined "$root" "$@"
+own_network=--net
+[ "${NETWORK:-}" = host ] && own_network=
+# shellcheck disable=SC2086 # nothing, or one argument
+unshare --mount --pid $own_network --fork sh "$0" --confined "$root" "$@"
