@@ -39,7 +39,7 @@ export async function balance(
     [...traffic.promises.values()].map(async (promise) => lookAtDocument(system, promise, ledger)),
   )
   await lookAtLibrary(system, library_uid, documents, ledger)
-  await lookAtBlobs(system, traffic, ledger)
+  await lookAtBlobs(system, ledger)
   return ledger
 }
 
@@ -86,6 +86,26 @@ async function settled(system: DistributedSystem, ledger: Ledger): Promise<void>
   }
 }
 
+/** A read is repeated while a part of the system is still coming back. */
+async function get<T>(system: DistributedSystem, path: string): Promise<T> {
+  const deadline = performance.now() + 30_000
+  for (;;) {
+    const { status, body, text } = await system.call('GET', path)
+    if (status === 200) return body
+    if (status < 500 || performance.now() > deadline) throw new Error(`GET ${path}: ${status} ${text}`)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+async function allItems(system: DistributedSystem, filter = ''): Promise<Item[]> {
+  const items: Item[] = []
+  for (;;) {
+    const page = await get<Item[]>(system, `/library/api/items/?${filter}&limit=200&offset=${items.length}`)
+    items.push(...page)
+    if (page.length < 200) return items
+  }
+}
+
 interface Document {
   item_uid: string
   chunks: number
@@ -98,8 +118,7 @@ async function lookAtDocument(
   ledger: Ledger,
 ): Promise<Document> {
   const { source_ref, content, job } = promise
-  const { body } = await system.call('GET', `/library/api/items/${job.item_uid}/chunks/?limit=200`)
-  const chunks = body as Chunk[]
+  const chunks = await get<Chunk[]>(system, `/library/api/items/${job.item_uid}/chunks/?limit=200`)
   const text = chunks.map((chunk) => chunk.text).join('\n')
   const missing = [...content.matchAll(/Entry (\S+) tells|This is (edition \d+)/g)]
     .map(([, entry, edition]) => entry ?? edition!)
@@ -122,12 +141,7 @@ async function lookAtLibrary(
   documents: Document[],
   ledger: Ledger,
 ): Promise<void> {
-  const items: Item[] = []
-  for (;;) {
-    const { body } = await system.call('GET', `/library/api/items/?limit=200&offset=${items.length}`)
-    items.push(...(body as Item[]))
-    if ((body as Item[]).length < 200) break
-  }
+  const items = await allItems(system, `library_uid=${library_uid}`)
   const expected = new Set(documents.map(({ item_uid }) => item_uid))
   const strangers = items.filter(({ uid }) => !expected.has(uid))
   if (strangers.length > 0) ledger.faults.push(`${strangers.length} items that nobody sent`)
@@ -135,18 +149,17 @@ async function lookAtLibrary(
     ledger.faults.push(`${items.length} items in place of ${documents.length}`)
   const incomplete = items.filter(({ embedding_status }) => embedding_status !== 'completed')
   if (incomplete.length > 0) ledger.faults.push(`${incomplete.length} items are not completed`)
-  const { body: library } = await system.call('GET', `/library/api/libraries/${library_uid}/`)
+  const library = await get<{ chunk_count: number }>(system, `/library/api/libraries/${library_uid}/`)
   const chunks = documents.reduce((sum, document) => sum + document.chunks, 0)
-  if ((library as { chunk_count: number }).chunk_count !== chunks)
-    ledger.faults.push(
-      `${(library as { chunk_count: number }).chunk_count} passages are counted in place of ${chunks}`,
-    )
+  if (library.chunk_count !== chunks)
+    ledger.faults.push(`${library.chunk_count} passages are counted in place of ${chunks}`)
   const cached = await rowsOf('', 'ingest', 'embedding_cache', system.servers.databaseUrl)
   if (cached.length > 0) ledger.faults.push(`${cached.length} vectors of jobs that have ended are kept`)
 }
 
 /** One version of each item and nothing else, once what was left by processes that died has been tidied. */
-async function lookAtBlobs(system: DistributedSystem, traffic: Traffic, ledger: Ledger): Promise<void> {
+async function lookAtBlobs(system: DistributedSystem, ledger: Ledger): Promise<void> {
+  const expected = (await allItems(system)).length
   const ingest = system.cluster.processes.ingest[0]!
   await ingest.stop()
   ingest.start()
@@ -161,14 +174,11 @@ async function lookAtBlobs(system: DistributedSystem, traffic: Traffic, ledger: 
   }
   const deadline = performance.now() + 30_000
   let state = await wrong()
-  while (
-    (state.versions !== traffic.promises.size || state.others.length > 0) &&
-    performance.now() < deadline
-  ) {
+  while ((state.versions !== expected || state.others.length > 0) && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 500))
     state = await wrong()
   }
-  if (state.versions !== traffic.promises.size)
-    ledger.faults.push(`blobs of ${state.versions} versions in place of ${traffic.promises.size}`)
+  if (state.versions !== expected)
+    ledger.faults.push(`blobs of ${state.versions} versions in place of ${expected}`)
   if (state.others.length > 0) ledger.faults.push(`blobs that nothing refers to: ${state.others.slice(0, 3)}`)
 }

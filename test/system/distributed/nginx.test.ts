@@ -36,7 +36,10 @@ test('the command line and an MCP client work through it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'mnemosyne-nginx-'))
   writeFileSync(join(folder, 'anchors.md'), '# Anchors\n\nThe sheet anchor is kept on the lee side.\n')
   const env = { MNEMOSYNE_URL: nginx.url, MNEMOSYNE_TOKEN: system.token }
-  const ingested = await mnemosyne(['ingest', folder, '--library', 'Harbour', '--wait', '--json'], { env })
+  const ingested = await mnemosyne(
+    [...['ingest', folder, '--library', 'Harbour', '--library-type', 'technical'], '--wait', '--json'],
+    { env },
+  )
   expect(ingested.code, ingested.stdout + ingested.stderr).toBe(0)
   const found = await mnemosyne(['search', 'where is the emergency anchor?', '--json'], { env })
   expect(found.stdout).toContain('lee side')

@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Item } from '@mnemosyne/contracts'
+import { freshAmqpUrl, freshPostgresUrl, freshS3Bucket, leaseNeo4j } from '@mnemosyne/platform/testing'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { Cluster } from '../../../scripts/distributed/cluster.ts'
+import { SystemClient } from '../client.ts'
+import { mnemosyne, RunningSystem, temporaryFolder } from '../harness.ts'
+
+// Whole processes and four servers on a machine that other tests keep busy.
+vi.setConfig({ testTimeout: 300_000 })
+
+const SUBJECTS = ['pump', 'lamp', 'boat', 'bell', 'tide', 'crane', 'winch', 'anchor']
+const QUESTIONS = [
+  ...SUBJECTS.map((subject) => `How is the ${subject} looked after in winter?`),
+  'Which parts are greased every month?',
+  'What does the keeper write into the book?',
+]
+
+const document = (subject: string, state: string) =>
+  `# The ${subject}
+
+## Care of the ${subject} in winter
+
+In winter the ${subject} of the station is ${state} and covered with oiled canvas. The keeper writes it into the book.
+
+## Monthly care
+
+Every month the bearings of the ${subject} are greased with tallow, and its bolts are drawn up.
+
+## Spare parts of the ${subject}
+
+Spare parts lie in the upper store of the ${subject} house, by size, each with a tag.
+`
+
+interface Answers {
+  items: Pick<Item, 'uid' | 'title' | 'content_hash' | 'chunk_count'>[]
+  found: Record<string, string[]>
+}
+
+async function answersOf(system: SystemClient): Promise<Answers> {
+  const { body } = await system.call('GET', '/library/api/items/?limit=200')
+  const items = (body as Item[]).map(({ uid, title, content_hash, chunk_count }) => ({
+    uid,
+    title,
+    content_hash,
+    chunk_count,
+  }))
+  const found: Answers['found'] = {}
+  for (const question of QUESTIONS) {
+    const { candidates, degraded } = await system.search(question, { limit: 10 })
+    expect(degraded).toEqual([])
+    found[question] = candidates.map(({ chunk_uid }) => chunk_uid)
+  }
+  return { items, found }
+}
+
+/** Both stores are asked exactly here; only what scores the same may stand in another order. */
+function expectSame(now: Answers, before: Answers): void {
+  expect(now.items).toEqual(before.items)
+  for (const question of QUESTIONS) {
+    expect(now.found[question]!.length).toBe(10)
+    expect(now.found[question]![0]).toBe(before.found[question]![0])
+    expect(new Set(now.found[question]), question).toEqual(new Set(before.found[question]))
+  }
+}
+
+/** Everything that two backups of the same data have the same. */
+async function contentOf(dir: string): Promise<Record<string, string>> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const hashes = paths.map(async (path) => {
+    const sha256 = createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex')
+    return [path.slice(dir.length + 1), sha256] as const
+  })
+  const { 'manifest.json': _, ...content } = Object.fromEntries(await Promise.all(hashes))
+  return content
+}
+
+async function succeed(args: string[], env: Record<string, string | undefined> = {}) {
+  const { code, stdout, stderr } = await mnemosyne([...args, '--json'], { env })
+  expect(code, stdout + stderr).toBe(0)
+  return JSON.parse(stdout)
+}
+
+test('a system moves from embedded stores to servers and back, whole and with the same answers', async () => {
+  const folder = temporaryFolder()
+  onTestFinished(() => folder[Symbol.dispose]())
+  const path = (name: string) => join(folder.path, name)
+  const embedded = await RunningSystem.start(path('data'))
+  onTestFinished(() => void embedded.process.kill('SIGKILL'))
+  await embedded.createWorkspace('station')
+  for (const state of ['oiled', 'dried']) {
+    const jobs = SUBJECTS.map((subject) =>
+      embedded.upload(
+        { workspace_id: 'station', source_ref: subject },
+        { name: `${subject}.md`, content: document(subject, state) },
+      ),
+    )
+    for (const { body } of await Promise.all(jobs)) {
+      expect(await embedded.ended(body.job_id)).toMatchObject({ status: 'completed' })
+    }
+  }
+  const before = await answersOf(embedded)
+  await succeed(['backup', path('first'), '--data-dir', embedded.dataDir])
+  expect(await embedded.stop()).toBe(0)
+
+  await using neo4j = await leaseNeo4j()
+  const servers = {
+    databaseUrl: await freshPostgresUrl(),
+    amqpUrl: await freshAmqpUrl(),
+    neo4jUrl: neo4j.url,
+    bucket: await freshS3Bucket(),
+  }
+  await using cluster = await Cluster.plan({ servers })
+  expect(await succeed(['restore', path('first')], cluster.storeEnv)).toMatchObject({ complete: true })
+  await succeed(['backup', path('second')], cluster.storeEnv)
+  expect(await contentOf(path('second'))).toEqual(await contentOf(path('first')))
+
+  for (const process of cluster.all) process.start()
+  await Promise.all(cluster.all.map((process) => process.ready()))
+  const distributed = new SystemClient(cluster.url, embedded.token)
+  expectSame(await answersOf(distributed), before)
+  const next = await distributed.upload(
+    { workspace_id: 'station', source_ref: 'flag' },
+    { name: 'flag.md', content: document('flag', 'folded') },
+  )
+  expect(await distributed.ended(next.body.job_id)).toMatchObject({ status: 'completed', error: null })
+  const after = await answersOf(distributed)
+  expect(after.items).toHaveLength(SUBJECTS.length + 1)
+
+  // Beside the services, this time.
+  await succeed(['backup', path('third')], cluster.storeEnv)
+  await cluster.close()
+  expect(await succeed(['restore', path('third'), '--data-dir', path('back')])).toMatchObject({
+    complete: true,
+  })
+  const back = await RunningSystem.start(path('back'), { token: embedded.token })
+  onTestFinished(() => void back.process.kill('SIGKILL'))
+  expectSame(await answersOf(back), after)
+  expect(await back.stop()).toBe(0)
+})
