@@ -49,8 +49,11 @@ export async function agreeWithJobs(sql: Sql<LibraryTables>, items: AsyncIterabl
     const known = orderOf.get(item_uid)
     orderOf.delete(item_uid)
     if (known === jobOrder(newest)) continue
-    if (known === undefined || known < jobOrder(newest)) await recordJob(sql, newest)
-    else await sql.transaction((tx) => resetItem(tx, newest))
+    if (known === undefined || known < jobOrder(newest)) {
+      await recordJob(sql, newest)
+      // It says since when there is the item.
+      await recordJob(sql, oldestOf(jobs))
+    } else await sql.transaction((tx) => resetItem(tx, newest))
   }
   const without = [...orderOf.keys()]
   for (let at = 0; at < without.length; at += 1_000) {
@@ -66,3 +69,6 @@ function newestOf(jobs: Job[]): Job | undefined {
     .filter(({ stage }) => stage !== 'superseded')
     .reduce<Job | undefined>((best, job) => (best && jobOrder(best) >= jobOrder(job) ? best : job), undefined)
 }
+
+const oldestOf = (jobs: Job[]): Job =>
+  jobs.reduce((first, job) => (job.created_at < first.created_at ? job : first))

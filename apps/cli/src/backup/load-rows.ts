@@ -27,7 +27,7 @@ export type SchemaState =
   | 'filled'
 
 export async function stateOfSchema(sql: AnySql, schema: string, backupId: string): Promise<SchemaState> {
-  const tables = await tablesOf(sql.read, schema)
+  const tables = await tablesOf(sql.read, sql.dialect, schema)
   if (tables.has('schema_migrations')) {
     const rows = await sql.read.selectFrom('schema_migrations').select('name').execute()
     const marks = rows.map(({ name }) => name as string).filter((name) => name.startsWith(UNFINISHED_RESTORE))
@@ -60,7 +60,7 @@ export async function beginSchema(
 /** What an earlier start of the program has made there may be of another level. */
 async function dropEmptyTables(sql: AnySql, schema: string): Promise<void> {
   await sql.transaction(async (tx) => {
-    const tables = await tablesOf(tx, schema)
+    const tables = await tablesOf(tx, sql.dialect, schema)
     if (
       await holdsRows(
         tx,

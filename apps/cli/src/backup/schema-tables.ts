@@ -1,9 +1,19 @@
-import type { Kysely } from 'kysely'
+import type { Sql } from '@mnemosyne/platform'
+import { type Kysely, sql as text } from 'kysely'
 
 /** Names of the tables that a service's schema has now. */
-export async function tablesOf<DB>(db: Kysely<DB>, schema: string): Promise<Set<string>> {
-  const tables = await db.introspection.getTables()
-  // SQLite has a file for each schema, and calls it nothing.
-  const own = tables.filter((table) => (table.schema ?? schema) === schema && !table.isView)
-  return new Set(own.map(({ name }) => name).filter((name) => !name.startsWith('sqlite_')))
+export async function tablesOf<DB>(
+  db: Kysely<DB>,
+  dialect: Sql<unknown>['dialect'],
+  schema: string,
+): Promise<Set<string>> {
+  // SQLite has a file for each schema.
+  const query =
+    dialect === 'sqlite'
+      ? text<{
+          name: string
+        }>`select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'`
+      : text<{ name: string }>`select tablename as name from pg_tables where schemaname = ${schema}`
+  const { rows } = await query.execute(db)
+  return new Set(rows.map(({ name }) => name))
 }

@@ -1,4 +1,10 @@
-import { NewerSchemaError, type SchemaRecord, type Sql } from '@mnemosyne/platform'
+import {
+  NewerSchemaError,
+  type SchemaRecord,
+  type Sql,
+  UNFINISHED_RESTORE,
+  UnfinishedRestoreError,
+} from '@mnemosyne/platform'
 import { type Transaction, sql as text } from 'kysely'
 import { type Row, writeLines } from './line-files.ts'
 import type { SchemaEntry, TableEntry } from './manifest.ts'
@@ -11,7 +17,7 @@ const PAGE = 1_000
 
 /**
  * Writes every row of a service's schema, as they are at one moment, into files of `dir`. `see` is shown the rows.
- * Throws `NewerSchemaError` when the schema has migrations that this program does not know.
+ * Throws `NewerSchemaError` when the schema has migrations that this program does not know, `UnfinishedRestoreError`.
  */
 export async function takeRows<DB>(
   sql: Sql<DB>,
@@ -22,7 +28,7 @@ export async function takeRows<DB>(
   const { schema } = record
   return sql.snapshot(async (typed) => {
     const db = typed as unknown as AnyTransaction
-    const present = await tablesOf(db, schema)
+    const present = await tablesOf(db, sql.dialect, schema)
     const migrations = present.has('schema_migrations') ? await levelOf(db, record) : []
     const known = Object.entries(record.tables as SchemaRecord<AnyTables>['tables'])
     const expected = new Set([...known.map(([table]) => table), 'schema_migrations'])
@@ -49,6 +55,7 @@ async function levelOf<DB>(db: AnyTransaction, { schema, migrations }: SchemaRec
   const run = new Set(rows.map(({ name }) => name as string))
   const level = migrations.map(({ name }) => name).filter((name) => run.has(name))
   const unknown = [...run].filter((name) => !level.includes(name))
+  if (unknown.some((name) => name.startsWith(UNFINISHED_RESTORE))) throw new UnfinishedRestoreError(schema)
   if (unknown.length > 0) throw new NewerSchemaError(schema, unknown)
   return level
 }
