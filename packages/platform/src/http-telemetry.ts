@@ -111,7 +111,7 @@ export interface CallObserver {
     resends: number,
     send: () => Promise<Response>,
   ): Promise<Response>
-  resent(reason: ResendReason): void
+  resent(request: Request, reason: ResendReason): void
 }
 
 export function observeCalls(target: ServiceName, metrics: Metrics): CallObserver {
@@ -140,7 +140,9 @@ export function observeCalls(target: ServiceName, metrics: Metrics): CallObserve
   }
 
   return {
-    resent: (reason) => count({ target, reason }),
+    resent(request, reason) {
+      if (!probeAt(request.url)) count({ target, reason })
+    },
     sent(request, { address, port }, resends, send) {
       if (probeAt(request.url)) return untraced(send)
       const method = METHODS.has(request.method) ? request.method : '_OTHER'

@@ -2,9 +2,12 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FetchHandler } from '@mnemosyne/contracts'
+import { Registry } from 'prom-client'
 import { afterEach, describe, expect, test } from 'vitest'
+import { observeCalls } from './http-telemetry.ts'
 import { httpUpstream, NOT_SERVING_HEADER } from './http-upstream.ts'
 import { type Listener, listen } from './listen.ts'
+import { Metrics } from './telemetry.ts'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -169,4 +172,20 @@ describe('a connection that breaks off without an answer', () => {
     controller.abort(new Error('left'))
     await expect(answer).rejects.toThrow()
   })
+})
+
+test('every sending is counted and timed, with why it was sent again', async () => {
+  const registry = new Registry()
+  const calls = observeCalls('search', new Metrics(registry, 'mcp'))
+  const ask = async (urls: string) => (await httpUpstream(urls, { calls })(get())).text()
+  await ask((await breaksOff(1)).url)
+  await ask(`${await nowhere()},${(await replica()).url}`)
+  const metrics = await registry.metrics()
+  for (const line of [
+    'mnemosyne_http_client_resends_total{component="mcp",target="search",reason="broken_off"} 1',
+    'mnemosyne_http_client_resends_total{component="mcp",target="search",reason="not_taken"} 1',
+    'mnemosyne_http_client_duration_seconds_count{component="mcp",target="search",status="200"} 2',
+    'mnemosyne_http_client_duration_seconds_count{component="mcp",target="search",status="error"} 2',
+  ])
+    expect(metrics).toContain(line)
 })

@@ -68,7 +68,7 @@ export function httpUpstream(urls: string, options: UpstreamOptions = {}): Fetch
           (error instanceof BrokenOff && isRepeatable(request) && body !== 'streams')
         if (error instanceof NotTaken) replicas.rest(replica)
         if (!again || performance.now() > deadline) throw error
-        calls?.resent(error instanceof NotTaken ? 'not_taken' : 'broken_off')
+        calls?.resent(request, error instanceof NotTaken ? 'not_taken' : 'broken_off')
         // A replica that was not asked yet is asked at once.
         if (attempt >= replicas.count) await wait(PAUSE_MS, undefined, { signal: request.signal })
       }

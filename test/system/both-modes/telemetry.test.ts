@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startEmbeddingServer } from '@mnemosyne/models/testing'
-import { connect } from 'amqplib'
+import { openRabbitBus } from '@mnemosyne/platform'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { SystemClient } from '../client.ts'
+import type { DaedalusStore } from '../daedalus-store.ts'
 import { DistributedSystem } from '../distributed-system.ts'
 import { type ExposedMetric, exposedMetrics, mostOf } from '../exposed-metrics.ts'
 import { mode, type SystemInMode, startInMode } from '../mode.ts'
+import { surroundings } from '../stores.ts'
 import { type ReceivedSpan, TraceReceiver } from '../trace-receiver.ts'
 
 const distributed = mode() === 'distributed'
@@ -47,8 +50,9 @@ beforeAll(async () => {
       EMBEDDING_MODEL: 'hashed',
       EMBEDDING_DIMENSIONS: '64',
       INGEST_RETRIES: '30',
-      INGEST_RETRY_FIRST_SECONDS: '1',
-      INGEST_RETRY_MAX_SECONDS: '1',
+      // So long that a job which waits is seen to wait: they are counted every ten seconds.
+      INGEST_RETRY_FIRST_SECONDS: '12',
+      INGEST_RETRY_MAX_SECONDS: '12',
     },
   })
   const token = await system.addUser('jocasta')
@@ -64,35 +68,36 @@ beforeAll(async () => {
       await delay(100)
     }
   })()
-  await system.createWorkspace('bilgewater', { name: 'Capstanbook' }, token)
+  watching.catch(() => {})
+  const client = new SystemClient(system.url, token)
+  await client.createWorkspace('bilgewater', { name: 'Capstanbook' })
 
   model.fail({ status: 503 })
-  const failing = await ingest(system, token, 'first')
+  const failing = await ingest(client, system.daedalus, 'first')
   await vi.waitFor(() => expect(metrics.get('mnemosyne_job_retries_total')?.value).toBeGreaterThan(0), {
     timeout: 60_000,
   })
   model.recover()
-  await system.ended(failing)
-  await system.ended(await ingest(system, token, 'second'))
-  const { body: uploaded } = await system.upload(
+  await client.ended(failing)
+  await client.ended(await ingest(client, system.daedalus, 'second'))
+  const { body: uploaded } = await client.upload(
     { workspace_id: 'bilgewater' },
     { name: 'marlinspike.md', content: documentOf('third') },
-    token,
   )
-  await system.ended(uploaded.job_id)
+  await client.ended(uploaded.job_id)
 
-  await search(system, token, { 'x-request-id': REQUEST_ID })
-  await search(system, token, contextOf(SENT.sampled))
-  await search(system, token, contextOf(SENT.unsampled))
+  await search(client, { 'x-request-id': REQUEST_ID })
+  await search(client, contextOf(SENT.sampled))
+  await search(client, contextOf(SENT.unsampled))
   for (const path of ['/live/', '/ready/', '/metrics', '/mcp/health'])
     await system.call('GET', path, undefined, { token: null, headers: contextOf(SENT.probe) })
-  await system.call('GET', '/library/api/nowhere/wherryman/?q=wherryman', undefined, { token })
+  await client.call('GET', '/library/api/nowhere/wherryman/?q=wherryman')
   const call = { name: 'search', arguments: { query: 'oxbow anchor' } }
-  await system.mcp('tools/call', call, { token })
-  await system.mcp('tools/call', { ...call, arguments: { query: '' } }, { token })
+  await client.mcp('tools/call', call)
+  await client.mcp('tools/call', { ...call, arguments: { query: '' } })
   if (system instanceof DistributedSystem) {
     await mcpDirectly(system, token, call)
-    await putGarbageInto(system, 'ingest.embedding')
+    await putNonsenseInto(system, 'ingest.embedding')
   }
   // The queues are looked at every fifteen seconds.
   await vi
@@ -107,10 +112,6 @@ beforeAll(async () => {
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
   spans = receiver.spans
-  ;(await import('node:fs')).writeFileSync(
-    `/tmp/dump-${mode()}.json`,
-    JSON.stringify({ spans, metrics: [...metrics], log }),
-  )
 })
 afterAll(() => receiver?.[Symbol.asyncDispose]())
 
@@ -118,20 +119,20 @@ function documentOf(name: string): string {
   return `# Anchors of ${name}\n\nThe Zanzibar anchor of ${name} is painted with quillwort.\n\n## More\n\nThe Zanzibar sails.\n`
 }
 
-async function ingest(system: SystemInMode, token: string, name: string): Promise<string> {
+async function ingest(client: SystemClient, daedalus: DaedalusStore, name: string): Promise<string> {
   const key = `harquebus/${name}/marlinspike.md`
-  const request = await system.daedalus.put(key, documentOf(name), {
+  const request = await daedalus.put(key, documentOf(name), {
     title: `Wherryman ${name}`,
     workspace_id: 'bilgewater',
   })
-  const { status, body, text } = await system.call('POST', '/library/api/ingest/', request, { token })
+  const { status, body, text } = await client.call('POST', '/library/api/ingest/', request)
   expect(status, text).toBe(202)
   return (body as { job_id: string }).job_id
 }
 
-async function search(system: SystemInMode, token: string, headers: Record<string, string>): Promise<void> {
+async function search(client: SystemClient, headers: Record<string, string>): Promise<void> {
   const query = { query: 'oxbow Zanzibar anchor' }
-  const { status, text } = await system.call('POST', '/library/api/search/', query, { token, headers })
+  const { status, text } = await client.call('POST', '/library/api/search/', query, { headers })
   expect(status, text).toBe(200)
 }
 
@@ -150,13 +151,11 @@ async function mcpDirectly({ cluster }: DistributedSystem, token: string, params
   expect(answer.status, await answer.text()).toBe(200)
 }
 
-/** Something that is no message, as another program might send by mistake. */
-async function putGarbageInto({ servers }: DistributedSystem, queue: string): Promise<void> {
-  const connection = await connect(servers.amqpUrl)
-  const channel = await connection.createConfirmChannel()
-  channel.publish('mnemosyne.commands', queue, Buffer.from('Wherryman!'), { messageId: '1', type: queue })
-  await channel.waitForConfirms()
-  await connection.close()
+/** A message that no version of the product would send. */
+async function putNonsenseInto({ servers }: DistributedSystem, queue: string): Promise<void> {
+  await using bus = await openRabbitBus({ url: servers.amqpUrl, ...surroundings() })
+  const body = { nonsense: 'Wherryman!' }
+  await bus.publish({ kind: 'command', destination: queue, id: 'nonsense', body, headers: {} })
 }
 
 function passwordsOf(system: SystemInMode): string[] {
@@ -288,7 +287,10 @@ describe('every span', () => {
     const services = distributed
       ? ['auth', 'gateway', 'ingest', 'library', 'mcp', 'search'].map((name) => `mnemosyne-${name}`)
       : ['mnemosyne']
-    expect([...new Set(spans.map(({ service }) => service))].sort()).toEqual(services)
+    // Beside them the command line, which made the users.
+    expect(new Set(['mnemosyne', ...spans.map(({ service }) => service)])).toEqual(
+      new Set(['mnemosyne', ...services]),
+    )
     for (const resource of receiver.resources)
       expect(resource).toMatchObject({
         'service.namespace': 'mnemosyne',
@@ -310,7 +312,7 @@ describe('every span', () => {
       'HTTP called',
       'CLIENT',
       'http.request.method',
-      ['server.address', ...(distributed ? ['server.port'] : [])],
+      ['server.address'],
       /^[A-Z]+ (auth|library|ingest|search|mcp)$/,
     ],
     ['MCP', 'SERVER', 'mcp.method.name', ['gen_ai.tool.name'], /^tools\/call \w+$/],
@@ -390,6 +392,17 @@ describe('every span', () => {
     )
   })
 
+  test('of a call between processes names the port', () => {
+    const calls = spans.filter(
+      ({ kind, attributes }) => kind === 'CLIENT' && 'http.request.method' in attributes,
+    )
+    const ports = calls
+      .filter(({ service }) => service !== 'mnemosyne')
+      .map((call) => call.attributes['server.port'])
+    expect(ports.filter((port) => typeof port !== 'number')).toEqual([])
+    expect(ports.length > 0).toBe(distributed)
+  })
+
   test('of a statement names its database', () => {
     const systems = spans.flatMap(({ attributes }) => ('db.namespace' in attributes ? [attributes] : []))
     expect(new Set(systems.map((attributes) => attributes['db.system.name']))).toEqual(new Set([database]))
@@ -434,7 +447,7 @@ describe('the log', () => {
 
 describe('metrics', () => {
   const documented = () =>
-    tableOf('Metrics').map(([name, type, labels, , only]) => ({
+    tableOf('Metrics').map(([name, type, , labels, , only]) => ({
       name: plainName(name!),
       type: type!,
       labels: ['component', ...labels!.split(',').map(plainName)].filter(Boolean).sort(),

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Job, JobStage } from '@mnemosyne/contracts'
 import { type GraphStore, LibraryGoneError, type LibraryNode } from '@mnemosyne/graph'
 import type { Embedder } from '@mnemosyne/models'
@@ -5,7 +6,7 @@ import type { BlobStore, Clock, Logger, Sql } from '@mnemosyne/platform'
 import { emitJobEvent } from '../accept.ts'
 import type { ChunkingConfig } from '../chunking/chunk.ts'
 import { ClaimLost } from '../errors.ts'
-import type { ProcessingResult, Processor } from '../processing/processor.ts'
+import type { ProcessingResult, ProcessingStage, Processor } from '../processing/processor.ts'
 import { isVersionNeeded, retireOlder, updateClaimed } from '../store/jobs.ts'
 import type { IngestTables, JobRow } from '../store/tables.ts'
 import { dropVectors } from '../store/vectors.ts'
@@ -133,10 +134,11 @@ async function processFile(
       chunking: library.chunking_config as unknown as ChunkingConfig,
       libraryType: library.library_type as Parameters<Processor['process']>[0]['libraryType'],
       signal,
-      onStage: (stage) => {
+      // A child's message comes from nowhere: it belongs to this job's trace.
+      onStage: AsyncLocalStorage.bind((stage: ProcessingStage) => {
         stages.enter(stage)
         notes.push(claim.note(stage, BEGINS[stage]).catch(() => undefined))
-      },
+      }),
     })
     stages.leave()
     await Promise.all(notes)
