@@ -9,7 +9,7 @@ import { SystemClient } from '../client.ts'
 import { mnemosyne, RunningSystem, temporaryFolder } from '../harness.ts'
 
 // Whole processes and four servers on a machine that other tests keep busy.
-vi.setConfig({ testTimeout: 300_000 })
+vi.setConfig({ testTimeout: 480_000 })
 
 const SUBJECTS = ['pump', 'lamp', 'boat', 'bell', 'tide', 'crane', 'winch', 'anchor']
 const QUESTIONS = [
@@ -18,21 +18,28 @@ const QUESTIONS = [
   'What does the keeper write into the book?',
 ]
 
-const document = (subject: string, state: string) =>
-  `# The ${subject}
-
-## Care of the ${subject} in winter
-
-In winter the ${subject} of the station is ${state} and covered with oiled canvas. The keeper writes it into the book.
-
-## Monthly care
-
-Every month the bearings of the ${subject} are greased with tallow, and its bolts are drawn up.
-
-## Spare parts of the ${subject}
-
-Spare parts lie in the upper store of the ${subject} house, by size, each with a tag.
-`
+/** Three sections, each a passage of its own. */
+function document(subject: string, state: string): string {
+  const section = (title: string, sentence: (n: number) => string) =>
+    `## ${title}\n\n${Array.from({ length: 14 }, (_, n) => sentence(n)).join(' ')}\n`
+  return [
+    `# The ${subject}\n`,
+    section(
+      `Care of the ${subject} in winter`,
+      (n) =>
+        `In winter the ${subject} of post ${n} is ${state} and covered with oiled canvas, which the keeper writes down.`,
+    ),
+    section(
+      `Monthly care of the ${subject}`,
+      (n) => `Every month bearing ${n} of the ${subject} is greased with tallow, and its bolts are drawn up.`,
+    ),
+    section(
+      `Spare parts of the ${subject}`,
+      (n) =>
+        `Spare part ${n} of the ${subject} lies in the upper store of the house, with a tag that tells its size.`,
+    ),
+  ].join('\n')
+}
 
 interface Answers {
   items: Pick<Item, 'uid' | 'title' | 'content_hash' | 'chunk_count'>[]
@@ -56,7 +63,7 @@ async function answersOf(system: SystemClient): Promise<Answers> {
   return { items, found }
 }
 
-/** Both stores are asked exactly here; only what scores the same may stand in another order. */
+/** In so small a library both graphs are searched exactly; only what scores the same may stand in another order. */
 function expectSame(now: Answers, before: Answers): void {
   expect(now.items).toEqual(before.items)
   for (const question of QUESTIONS) {
