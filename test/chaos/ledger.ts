@@ -1,4 +1,4 @@
-import type { Chunk, Item, Job } from '@mnemosyne/contracts'
+import type { Chunk, Item, Job, SearchAnswer } from '@mnemosyne/contracts'
 import type { DistributedSystem } from '../system/distributed-system.ts'
 import { rowsOf } from '../system/stores.ts'
 import type { Promise_, Traffic } from './traffic.ts'
@@ -35,9 +35,9 @@ export async function balance(
   // A failed job is a promise still: its cause is mended, so a retry has to succeed.
   for (const promise of traffic.promises.values()) await retryFailed(system, promise)
   await settled(system, ledger)
-  const documents = await Promise.all(
-    [...traffic.promises.values()].map(async (promise) => lookAtDocument(system, promise, ledger)),
-  )
+  const documents: Document[] = []
+  for (const promise of traffic.promises.values())
+    documents.push(await lookAtDocument(system, promise, ledger))
   await lookAtLibrary(system, library_uid, documents, ledger)
   await lookAtBlobs(system, ledger)
   return ledger
@@ -86,13 +86,20 @@ async function settled(system: DistributedSystem, ledger: Ledger): Promise<void>
   }
 }
 
+const get = <T>(system: DistributedSystem, path: string) => ask<T>(system, 'GET', path)
+
 /** A read is repeated while a part of the system is still coming back. */
-async function get<T>(system: DistributedSystem, path: string): Promise<T> {
+async function ask<T>(
+  system: DistributedSystem,
+  method: string,
+  path: string,
+  request?: unknown,
+): Promise<T> {
   const deadline = performance.now() + 30_000
   for (;;) {
-    const { status, body, text } = await system.call('GET', path)
+    const { status, body, text } = await system.call(method, path, request)
     if (status === 200) return body
-    if (status < 500 || performance.now() > deadline) throw new Error(`GET ${path}: ${status} ${text}`)
+    if (status < 500 || performance.now() > deadline) throw new Error(`${method} ${path}: ${status} ${text}`)
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
 }
@@ -129,7 +136,10 @@ async function lookAtDocument(
   if (chunks.some(({ chunk_index }, index) => chunk_index !== index))
     ledger.faults.push(`${source_ref} has gaps between its passages`)
   const words = /edition \d+/.exec(content)![0]
-  const found = await system.search(`"${words}"`, { limit: 5 })
+  const found = await ask<SearchAnswer>(system, 'POST', '/library/api/search/', {
+    query: `"${words}"`,
+    limit: 5,
+  })
   const hits = found.candidates.filter(({ item_uid }) => item_uid === job.item_uid)
   if (hits.length !== 1) ledger.faults.push(`${source_ref} is found ${hits.length} times by "${words}"`)
   return { item_uid: job.item_uid, chunks: chunks.length }
