@@ -30,16 +30,15 @@ const PAGE_POLICY = [
 
 /** Reads the page's files once; the result adds them and the API's description to an app. */
 export async function servePages(): Promise<(app: Hono<AppEnv>) => void> {
-  const loaded = await Promise.all(
-    FILES.map(async ({ file, ...rest }) => {
-      const body = await readFile(new URL(`../pages/${file}`, import.meta.url))
-      return { ...rest, body, etag: etagOf(body) }
-    }),
-  )
+  const loaded = await loadFiles()
   let schema: Promise<{ body: string; etag: string }> | undefined
   return (app) => {
     for (const { path, type, body, etag } of loaded) {
-      app.get(path, (c) => answer(c.req.raw, { type, body, etag }))
+      app.get(path, (c) => {
+        // What is asked for by its version never changes.
+        const forever = c.req.query('v') === versionOf(etag)
+        return answer(c.req.raw, { type, body, etag, forever })
+      })
     }
     app.get('/api/schema', async (c) => {
       schema ??= openApiDocument().then((document) => {
@@ -51,13 +50,36 @@ export async function servePages(): Promise<(app: Hono<AppEnv>) => void> {
   }
 }
 
-function answer(
-  request: Request,
-  { type, body, etag }: { type: string; body: string | Buffer<ArrayBuffer>; etag: string },
-): Response {
+/** Pages name each file with its version, so that caches may keep it. */
+async function loadFiles() {
+  const read = await Promise.all(
+    FILES.map(async ({ file, ...rest }) => ({
+      ...rest,
+      body: await readFile(new URL(`../pages/${file}`, import.meta.url)),
+    })),
+  )
+  const versions = new Map(read.map(({ path, body }) => [path, versionOf(etagOf(body))]))
+  return read.map(({ path, type, body }) => {
+    const whole = type === HTML ? Buffer.from(withVersions(body.toString(), versions)) : body
+    return { path, type, body: whole, etag: etagOf(whole) }
+  })
+}
+
+function withVersions(html: string, versions: Map<string, string>): string {
+  return html.replaceAll(/"(\/static\/[^"]+)"/g, (_, path: string) => `"${path}?v=${versions.get(path)}"`)
+}
+
+interface Answer {
+  type: string
+  body: string | Buffer<ArrayBuffer>
+  etag: string
+  forever?: boolean
+}
+
+function answer(request: Request, { type, body, etag, forever }: Answer): Response {
   const headers = {
     etag,
-    'cache-control': 'no-cache',
+    'cache-control': forever ? 'public, max-age=31536000, immutable' : 'no-cache',
     'content-security-policy': PAGE_POLICY,
   }
   if (request.headers.get('if-none-match') === etag) return new Response(null, { status: 304, headers })
@@ -66,4 +88,8 @@ function answer(
 
 function etagOf(body: string | Buffer): string {
   return `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
+}
+
+function versionOf(etag: string): string {
+  return etag.slice(1, -1)
 }

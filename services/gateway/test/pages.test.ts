@@ -28,6 +28,17 @@ describe.each(['/', '/api/docs/'])('the page %s', (path) => {
     }
   })
 
+  test('names its files by version, which may be kept for ever; without a version they are asked for again', async () => {
+    const html = await (await world.call(path)).text()
+    const files = [...html.matchAll(/"(\/static\/[^"?]+)(\?v=[\w-]{22})"/g)]
+    expect(files).toHaveLength(3)
+    for (const [, file, version] of files) {
+      const kept = (await world.call(`${file}${version}`)).headers.get('cache-control')
+      expect([file, kept]).toEqual([file, 'public, max-age=31536000, immutable'])
+      expect((await world.call(`${file}?v=other`)).headers.get('cache-control')).toBe('no-cache')
+    }
+  })
+
   test('is not sent again when the browser has it', async () => {
     const etag = (await world.call(path)).headers.get('etag')!
     expect((await world.call(path, { headers: { 'if-none-match': etag } })).status).toBe(304)
