@@ -109,7 +109,7 @@ export async function runService<S extends ProcessSchema>(entry: ServiceEntry<S>
   closing.defer(noteFatal(log))
   if (OTEL_EXPORTER_OTLP_ENDPOINT) {
     const endpoint = OTEL_EXPORTER_OTLP_ENDPOINT
-    closing.defer(startTracing({ endpoint, serviceName: `mnemosyne-${entry.name}`, version }))
+    closing.defer(startTracing({ endpoint, serviceName: `mnemosyne-${entry.name}`, version, log }))
   }
   const starting = new StartingService(entry.name, log, metrics)
   let service: Service = starting

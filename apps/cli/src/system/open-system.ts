@@ -105,7 +105,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     const metrics = metricsOf('mnemosyne')
     const clock = systemClock
     const endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
-    if (endpoint) closing.defer(startTracing({ endpoint, serviceName: 'mnemosyne', version }))
+    if (endpoint) closing.defer(startTracing({ endpoint, serviceName: 'mnemosyne', version, log }))
 
     const stores = await openStores(settings, { folder, logOf, metricsOf, clock, closing })
     const { sql, graph, blobs } = stores
