@@ -1,17 +1,30 @@
 /**
- * Measures the embedded graph store on made-up text: `node packages/graph/bench/questions.ts [chunks] [dimensions]`.
+ * Measures a graph store on made-up text: `node packages/graph/bench/questions.ts [chunks] [dimensions] [--neo4j URL]`,
+ * the embedded one or an empty Neo4j.
  * Words follow Zipf's law, a few hundred of the names are concepts, one library holds a hundredth of the chunks.
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { createLog, Metrics, systemClock } from '@mnemosyne/platform'
 import { Registry } from 'prom-client'
-import { conceptKeys, type GraphStore, openEmbeddedGraph, queryTerms, type Scope } from '../src/index.ts'
+import {
+  conceptKeys,
+  type GraphStore,
+  openEmbeddedGraph,
+  openNeo4jGraph,
+  queryTerms,
+  type Scope,
+} from '../src/index.ts'
 import { chunkContent, concept, itemContent, itemNode, libraryNode } from '../src/testing/index.ts'
 
-const CHUNKS = Number(process.argv[2] ?? 20_000)
-const DIMENSIONS = Number(process.argv[3] ?? 384)
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { neo4j: { type: 'string' } },
+})
+const CHUNKS = Number(positionals[0] ?? 20_000)
+const DIMENSIONS = Number(positionals[1] ?? 384)
 const CHUNKS_PER_ITEM = 50
 const WORDS_PER_CHUNK = 180
 const VOCABULARY = 60_000
@@ -28,20 +41,23 @@ const rows: { what: string; p50: string; p95: string }[] = []
 const folder = await mkdtemp(join(tmpdir(), 'mnemosyne-bench-'))
 const file = join(folder, 'graph.db')
 const options = {
-  file,
   log: createLog({ component: 'bench', level: 'error' }),
   metrics: new Metrics(new Registry(), 'bench'),
   clock: systemClock,
 }
 
+const open = () =>
+  flags.neo4j ? openNeo4jGraph({ ...options, url: flags.neo4j }) : openEmbeddedGraph({ ...options, file })
+
 try {
-  let graph = await openEmbeddedGraph(options)
+  let graph = await open()
   const idle = process.memoryUsage().rss
+  await graph.setUpVectors(DIMENSIONS)
   const filling = await fill(graph)
   await graph.close()
 
   const opening = performance.now()
-  graph = await openEmbeddedGraph(options)
+  graph = await open()
   const opened = performance.now() - opening
   const before = process.memoryUsage().rss
   const first = performance.now()
@@ -60,7 +76,7 @@ try {
   console.log(
     [
       `stored ${filling.rate.toFixed(0)} chunks/s, ${filling.concepts} concepts, ${filling.mentions} mentions`,
-      `file ${mb((await stat(file)).size)}`,
+      ...(flags.neo4j ? [] : [`file ${mb((await stat(file)).size)}`]),
       `open ${opened.toFixed(0)} ms, first vector question ${cold.toFixed(0)} ms, first text question ${coldText.toFixed(0)} ms`,
       `memory ${mb(idle)} with an empty store, ${mb(before)} opened, ${mb(after)} after the questions`,
     ].join('\n'),

@@ -1,6 +1,6 @@
 import neo4j, { type Driver, type ManagedTransaction, type Session } from 'neo4j-driver'
 import { GraphUnavailableError } from '../errors.ts'
-import { graphFailure, isTransient } from './failures.ts'
+import { graphFailure, isMadeAlready, isTransient } from './failures.ts'
 import type { Neo4jAddress } from './url.ts'
 
 /** Names of a query's `$parameters`. Whole numbers are sent as floats unless made by `int`. */
@@ -53,9 +53,15 @@ export class Neo4jConnection {
     )
   }
 
-  /** A statement on the schema, which wants a transaction of its own. */
+  /** A statement on the schema, which wants a transaction of its own. What another made meanwhile is made. */
   async schema(statement: string): Promise<void> {
-    await this.#inSession('WRITE', WRITE_MS, (session) => session.run(statement))
+    await this.#inSession('WRITE', WRITE_MS, async (session) => {
+      try {
+        await session.run(statement)
+      } catch (error) {
+        if (!isMadeAlready(error)) throw error
+      }
+    })
   }
 
   close(): Promise<void> {

@@ -11,6 +11,14 @@ export function isTransient(error: unknown): boolean {
   )
 }
 
+/** IF NOT EXISTS looks before it locks: of two that make the same at once one is told that it exists. */
+export function isMadeAlready(error: unknown): boolean {
+  return (
+    error instanceof Neo4jError &&
+    /^Neo\.ClientError\.Schema\.\w*(AlreadyExists|IndexNotFound|IndexDropFailed)$/.test(error.code)
+  )
+}
+
 const AWAY = ['ServiceUnavailable', 'SessionExpired', 'N/A']
 const REFUSED = /^Neo\.ClientError\.Security\./
 const isOutOfMemory = ({ code }: Neo4jError) => /MemoryPool|OutOfMemory/.test(code)

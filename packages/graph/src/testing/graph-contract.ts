@@ -484,6 +484,33 @@ export function graphContract(
       })
     })
 
+    describe('setting up vectors', () => {
+      it('may be asked for again and anew, and changes no answer', async () => {
+        await Promise.all([graph.setUpVectors(2), graph.setUpVectors(2)])
+        await store(graph, content('i', 'a', [chunk('c1', 'x', [1, 0]), chunk('c2', 'y', [0, 1])]))
+        await graph.setUpVectors(2)
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual(['c1', 'c2'])
+        await graph.setUpVectors(2, { drop: true })
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual(['c1', 'c2'])
+        expect(await graph.reusableVectors(['key of c1'])).toEqual(new Map([['key of c1', vector(1, 0)]]))
+      })
+
+      it('refuses what does not fit the stored vectors, and takes it when there are none', async () => {
+        await store(graph, content('i', 'a', [chunk('c1', 'x', [1, 0])]))
+        await expect(graph.setUpVectors(3)).rejects.toThrow(DimensionMismatchError)
+        await expect(graph.setUpVectors(3, { drop: true })).rejects.toThrow(DimensionMismatchError)
+        expect(await nearest(ALL, vector(1, 0.1))).toEqual(['c1'])
+        await graph.deleteLibrary('a')
+        await graph.setUpVectors(3)
+        await store(graph, content('j', 'b', [chunk('c2', 'x', [1, 0, 2])]))
+        expect(await nearest(ALL, vector(1, 0, 0))).toEqual(['c2'])
+      })
+
+      it.each([0, -1, 1.5, 4097, Number.NaN])('refuses %d dimensions', async (dimensions) => {
+        await expect(graph.setUpVectors(dimensions)).rejects.toThrow(InvalidContentError)
+      })
+    })
+
     describe('concepts', () => {
       it('links what is stored later, what was stored before, and across libraries', async () => {
         await store(graph, content('early', 'a', [chunk('e1', 'She saw the Eiffel Tower from afar.')]))
@@ -876,6 +903,49 @@ export function graphContract(
         const { chunks } = await graph.listChunks(ALL, 'i', PAGE)
         expect(chunks.map(({ text }) => text)).toEqual(nasty)
         expect((await graph.getItem(ALL, 'i'))?.title).toBe(nasty[2])
+      })
+
+      it('comes back from every field that a person may fill', async () => {
+        for (const [n, text] of nasty.entries()) {
+          const name = text.slice(0, 2_000)
+          const library = libraryNode('a', {
+            name,
+            description: name,
+            embedding_instruction: name,
+            reranker_instruction: name,
+            llm_context_prompt: name,
+            owner_username: name.slice(0, 100),
+            chunking_config: { [name]: name },
+          })
+          await graph.putLibrary(library)
+          expect(await graph.getLibrary(ALL, 'a')).toEqual(library)
+          const collection = collectionNode('k', 'a', { name, description: name })
+          await graph.putCollection(collection)
+          expect(await graph.getCollection(ALL, 'k')).toMatchObject(collection)
+          const item = itemNode(`i${n}`, 'a', {
+            title: name,
+            source: name,
+            source_ref: name,
+            error: name,
+            metadata: { [name]: [name] },
+            collection_uid: 'k',
+          })
+          await graph.putItem(item)
+          expect(await graph.getItem(ALL, `i${n}`)).toMatchObject(item)
+          const stored = { ...chunk(`c${n}`, text), section_path: [name, ''], s3_key: name }
+          await graph.replaceItemContent(
+            content(`i${n}`, 'a', [stored], {
+              title: name,
+              concepts: [{ key: `rome ${n}`, name, kind: 'named', concept_type: name }],
+            }),
+          )
+          expect((await graph.listChunks(ALL, `i${n}`, PAGE)).chunks[0]).toMatchObject({
+            text,
+            item_title: name,
+            section_path: [name, ''],
+            s3_key: name,
+          })
+        }
       })
 
       it('stores a lone surrogate as U+FFFD', async () => {

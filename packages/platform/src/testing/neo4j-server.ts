@@ -7,11 +7,20 @@ import { execText } from './install.ts'
 import { installNeo4j, type Neo4jInstallation, type Neo4jVersion } from './neo4j-install.ts'
 import type { TestServer } from './postgres-server.ts'
 
+export interface Neo4jServerOptions {
+  version?: Neo4jVersion
+  /** By default it compiles quickly and little, which suits a server that lives for minutes; `[]` for measurements. */
+  javaOptions?: string[]
+}
+
 /**
  * Neo4j Community on a free port of the loopback interface, in a throw-away folder. Fetches it (and a Java) where
  * it is missing. `url` is `bolt://neo4j:PASSWORD@127.0.0.1:PORT`.
  */
-export async function startNeo4j({ version = '5.26' }: { version?: Neo4jVersion } = {}): Promise<TestServer> {
+export async function startNeo4j({
+  version = '5.26',
+  javaOptions = ['-XX:TieredStopAtLevel=1'],
+}: Neo4jServerOptions = {}): Promise<TestServer> {
   const installation = await installNeo4j(version)
   const workplace = await createWorkplace('neo4j')
   const [port] = (await freePorts(1)) as [number]
@@ -22,7 +31,7 @@ export async function startNeo4j({ version = '5.26' }: { version?: Neo4jVersion 
     url,
     async start() {
       server = new GuardedProcess(workplace, 'neo4j', {
-        argv: commandLine(installation, workplace.dir),
+        argv: commandLine(installation, workplace.dir, javaOptions),
         signal: 'TERM',
       })
       await server.ready(() => connectOnce(url), 180_000)
@@ -104,13 +113,13 @@ async function setPassword(installation: Neo4jInstallation, dir: string, passwor
   )
 }
 
-function commandLine({ java, jars, main }: Neo4jInstallation, dir: string): string[] {
+function commandLine({ java, jars, main }: Neo4jInstallation, dir: string, options: string[]): string[] {
   const open = ['java.nio', 'java.io', 'java.util.concurrent', 'java.lang']
     .map((name) => `java.base/${name}`)
     .concat('java.base/sun.nio.ch')
   return [
     java,
-    ...['-Xms256m', '-Xmx768m', '-XX:+UseSerialGC'],
+    ...['-Xms256m', '-Xmx768m', '-XX:+UseSerialGC', ...options],
     ...open.map((name) => `--add-opens=${name}=ALL-UNNAMED`),
     ...['--enable-native-access=ALL-UNNAMED', '-Dio.netty.tryReflectionSetAccessible=true'],
     ...['-Dlog4j2.disable.jmx=true', '-Dfile.encoding=UTF-8', '-Djava.awt.headless=true'],
