@@ -7,7 +7,7 @@ import { mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
 import { graphOf, rowsOf } from './stores.ts'
 
 // Whole processes on a machine that other tests keep busy.
-vi.setConfig({ testTimeout: 240_000 })
+vi.setConfig({ testTimeout: 480_000 })
 
 const WITHOUT_MODEL = { MNEMOSYNE_MODEL_DIR: '/nonexistent' }
 

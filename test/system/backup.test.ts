@@ -8,7 +8,7 @@ import { MAIN, mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
 import { graphOf } from './stores.ts'
 
 // Whole processes on a machine that other tests keep busy.
-vi.setConfig({ testTimeout: 150_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 const WITHOUT_MODEL = { MNEMOSYNE_MODEL_DIR: '/nonexistent' }
 const DOCUMENTS = 60

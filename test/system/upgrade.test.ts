@@ -9,7 +9,7 @@ import { mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
 import { graphOf } from './stores.ts'
 
 // Whole processes on a machine that other tests keep busy.
-vi.setConfig({ testTimeout: 150_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 /** Data folders as released versions left them; scripts/make-data-folder.ts makes them. */
 const RELEASED = fileURLToPath(new URL('../fixtures/data-folders/', import.meta.url))
