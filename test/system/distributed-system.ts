@@ -114,10 +114,14 @@ export class DistributedSystem extends SystemClient {
     for (const process of this.cluster.all) yield [`log of ${process.name}`, Buffer.from(process.log)]
     for (const service of ['auth', 'library', 'ingest'] as const) {
       await using store = await openStore(this.servers.databaseUrl, service)
-      for (const { name, schema } of await store.read.introspection.getTables()) {
-        if (schema !== service) continue
-        const rows = await store.read.selectFrom(name).selectAll().execute()
-        yield [`table ${service}.${name}`, Buffer.from(JSON.stringify(rows))]
+      const tables = await store.read
+        .selectFrom('information_schema.tables')
+        .select('table_name')
+        .where('table_schema', '=', service)
+        .execute()
+      for (const { table_name } of tables as { table_name: string }[]) {
+        const rows = await store.read.selectFrom(table_name).selectAll().execute()
+        yield [`table ${service}.${table_name}`, Buffer.from(JSON.stringify(rows))]
       }
     }
     await using blobs = await openS3Blobs({ ...locationOf(this.servers.bucket), ...surroundings() })

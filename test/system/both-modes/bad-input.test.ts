@@ -248,6 +248,18 @@ describe('the order of refusals', () => {
   })
 
   test("someone else's and nobody's are told apart by nothing", async () => {
+    // What the tests before have sent in is still on its way.
+    await expect
+      .poll(
+        async () => {
+          const waiting = ['pending', 'processing'].map((status) =>
+            system.call('GET', `/library/api/jobs/?status=${status}`),
+          )
+          return (await Promise.all(waiting)).flatMap(({ body }) => body as Job[])
+        },
+        { timeout: 30_000 },
+      )
+      .toEqual([])
     const { body: mine } = await system.call('GET', '/library/api/workspaces/mine/')
     const { library_uid } = mine as { library_uid: string }
     const pairs: [string, string, string, unknown?, unknown?][] = [
