@@ -134,10 +134,10 @@ describe('replicas', () => {
         else failed += 1
       }
     })
-    await expect.poll(() => answered).toBeGreaterThan(50)
+    await expect.poll(() => answered, { timeout: 20_000 }).toBeGreaterThan(50)
     await one.listener.close(4_000, 200)
     const before = answered
-    await expect.poll(() => answered).toBeGreaterThan(before + 50)
+    await expect.poll(() => answered, { timeout: 20_000 }).toBeGreaterThan(before + 50)
     going = false
     await Promise.all(callers)
     expect(failed).toBe(0)
