@@ -1,5 +1,5 @@
 import type { ChunkDetail, ChunkInContext, ChunkNeighbours, Page, Scope, StoredChunk } from '../port.ts'
-import { int, type Transaction } from './connection.ts'
+import { int, place, type Transaction } from './connection.ts'
 import { CHUNKS_ASKED, inOrder, inScope, scopeParameters, scopeStart } from './scope.ts'
 
 const MAX_NEIGHBOURS = 50
@@ -30,7 +30,7 @@ export async function listChunks(
        CASE WHEN $end < i.chunk_count THEN $end ELSE i.chunk_count END AS end
      ${chunksFromTo('$offset', 'end - 1', 'chunks').replace('(i, gen, l)', '(i, gen, l, end)')}
      RETURN chunks, total`,
-    { ...scopeParameters(scope), item, offset: int(page.offset), end: int(page.offset + page.limit) },
+    { ...scopeParameters(scope), item, offset: place(page.offset), end: place(page.offset + page.limit) },
   )
   return row ?? { chunks: [], total: 0 }
 }

@@ -10,7 +10,7 @@ import type {
   Page,
   Scope,
 } from '../port.ts'
-import { int, type Transaction } from './connection.ts'
+import { int, place, type Transaction } from './connection.ts'
 import { CONCEPT_INDEX } from './schema.ts'
 import { CHUNKS_ASKED, inOrder, inScope, present, scopeParameters, scopeStart } from './scope.ts'
 
@@ -177,8 +177,8 @@ export async function concepts(
     {
       ...scopeParameters(scope),
       named: nameQuery(typed),
-      offset: int(page.offset),
-      end: int(page.offset + page.limit),
+      offset: place(page.offset),
+      end: place(page.offset + page.limit),
     },
   )
   return row ?? { concepts: [], total: 0 }

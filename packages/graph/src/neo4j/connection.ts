@@ -14,6 +14,9 @@ export interface Transaction {
 /** A number as the server's integer: what LIMIT takes, and what is stored in few bytes. */
 export const int = (value: number) => neo4j.int(value)
 
+/** A place in a list. The server knows none beyond 32 bits, and no list is that long. */
+export const place = (value: number) => int(Math.min(value, 2 ** 31 - 1))
+
 const READ_MS = 30_000
 const WRITE_MS = 120_000
 const ATTEMPTS = 12
@@ -46,10 +49,13 @@ export class Neo4jConnection {
     )
   }
 
-  /** Runs `work` in one transaction, again when it met a deadlock: it must not have effects elsewhere. */
-  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.#inSession('WRITE', WRITE_MS, (session) =>
-      session.executeWrite((tx) => work(transaction(tx)), { timeout: WRITE_MS }),
+  /**
+   * Runs `work` in one transaction that lasts `timeout` ms at most; again when it met a deadlock, so it must not have
+   * effects elsewhere.
+   */
+  write<T>(work: (tx: Transaction) => Promise<T>, timeout = WRITE_MS): Promise<T> {
+    return this.#inSession('WRITE', timeout, (session) =>
+      session.executeWrite((tx) => work(transaction(tx)), { timeout }),
     )
   }
 

@@ -9,7 +9,7 @@ import type {
   Scope,
   StoredItem,
 } from '../port.ts'
-import { int, type Transaction } from './connection.ts'
+import { int, place, type Transaction } from './connection.ts'
 import { inScope, scopeParameters, scopeStart } from './scope.ts'
 
 type Stored<T, Key extends keyof T> = Omit<T, Key> & Record<Key, string>
@@ -47,7 +47,7 @@ export async function libraries(
 }
 
 function slice(page: Page | undefined) {
-  return { offset: int(page?.offset ?? 0), limit: int(page?.limit ?? 0) }
+  return { offset: place(page?.offset ?? 0), limit: int(page?.limit ?? 0) }
 }
 
 function libraryOf(row: Stored<LibraryNode, 'chunking_config'>): LibraryNode {
@@ -102,7 +102,7 @@ export async function listCollections(
        WITH n, ${COLLECTION} AS listing ORDER BY n RETURN collect(listing) AS collections
      }
      RETURN total, collections`,
-    { ...scopeParameters(scope), offset: int(page.offset), end: int(page.offset + page.limit) },
+    { ...scopeParameters(scope), offset: place(page.offset), end: place(page.offset + page.limit) },
   )
   return row ?? { collections: [], total: 0 }
 }
@@ -155,7 +155,7 @@ export async function listItems(
        WITH n, ${ITEM} AS item ORDER BY n RETURN collect(item) AS items
      }
      RETURN total, items`,
-    { ...scopeParameters(scope), offset: int(page.offset), end: int(page.offset + page.limit) },
+    { ...scopeParameters(scope), offset: place(page.offset), end: place(page.offset + page.limit) },
   )
   return row ? { items: row.items.map(itemOf), total: row.total } : { items: [], total: 0 }
 }
