@@ -38,9 +38,9 @@ say(`  superseded      ${ledger.superseded}`)
 for (const [reason, count] of Object.entries(ledger.failed)) say(`  failed          ${count}  ${reason}`)
 say(`documents         ${traffic.promises.size}, all looked at`)
 say(
-  `searches answered ${traffic.answered}; refused or broken off while something was away: ${traffic.refusals.reads}`,
+  `searches answered ${traffic.answered}; refused or broken off while something was away: ${traffic.refusals.reads.length}`,
 )
-say(`uploads sent again ${traffic.refusals.writes} times`)
+say(`uploads sent again ${traffic.refusals.writes.length} times`)
 for (const fault of ledger.faults) say(`WRONG: ${fault}`)
 say(
   ledger.faults.length === 0

@@ -11,10 +11,15 @@ export interface Promise_ {
 }
 
 export interface Refusals {
-  /** Requests that were answered 5xx or not at all, by what was asked. */
-  reads: number
-  writes: number
+  /** Why requests were answered 5xx or not at all, by what was asked. */
+  reads: string[]
+  writes: string[]
 }
+
+type Answer = Awaited<ReturnType<SystemClient['upload']>>
+
+const reasonOf = (answer: Pick<Answer, 'status' | 'text'> | Error) =>
+  answer instanceof Error ? String(answer.cause ?? answer) : `${answer.status} ${answer.text}`
 
 /**
  * People at work: documents come in and are changed, and searches go on, over every gateway in turn. A write that
@@ -24,7 +29,7 @@ export class Traffic {
   readonly promises = new Map<string, Promise_>()
   /** Every job that was accepted, also of versions that were replaced since. */
   readonly accepted = new Map<string, Job>()
-  readonly refusals: Refusals = { reads: 0, writes: 0 }
+  readonly refusals: Refusals = { reads: [], writes: [] }
   readonly #clients: readonly SystemClient[]
   readonly #library_uid: string
   readonly #random: () => number
@@ -74,7 +79,6 @@ export class Traffic {
         this.promises.set(source_ref, { source_ref, content, job })
         return job
       }
-      this.refusals.writes += 1
       await wait(200)
     }
   }
@@ -93,11 +97,10 @@ export class Traffic {
   async #search(): Promise<void> {
     const answer = await this.#client()
       .call('POST', '/library/api/search/', { query: 'which keeper trimmed the lamp?', limit: 5 })
-      .catch(() => undefined)
-    if (answer?.status === 200) this.answered += 1
-    else if (answer && answer.status < 500)
-      throw new Error(`a search was refused: ${answer.status} ${answer.text}`)
-    else this.refusals.reads += 1
+      .catch((error: Error) => error)
+    if (answer instanceof Error || answer.status >= 500) this.refusals.reads.push(reasonOf(answer))
+    else if (answer.status === 200) this.answered += 1
+    else throw new Error(`a search was refused: ${answer.status} ${answer.text}`)
   }
 
   #client(): SystemClient {

@@ -124,7 +124,7 @@ test('each replica of each service is restarted in turn under traffic: no reques
   second.start()
   await second.ready()
   await traffic.stop()
-  expect(traffic.refusals).toEqual({ reads: 0, writes: 0 })
+  expect(traffic.refusals).toEqual({ reads: [], writes: [] })
   const ledger = await balance(system, traffic, fresh.library_uid)
   expect(ledger.faults).toEqual([])
   expect(ledger.failed).toEqual({})
