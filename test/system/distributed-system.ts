@@ -54,7 +54,11 @@ export class DistributedSystem extends SystemClient {
       daedalus,
     }
     const cluster = opening.use(
-      await Cluster.start({ ...options, env: { LOGGING_LEVEL: 'debug', ...options.env }, servers }),
+      await Cluster.start({
+        ...options,
+        env: { LOGGING_LEVEL: 'debug', SEARCH_PART_TIMEOUT_MS: '20000', ...options.env },
+        servers,
+      }),
     )
     return DistributedSystem.around(cluster, { ...servers, daedalus }, [opening.move()])
   }
@@ -70,6 +74,7 @@ export class DistributedSystem extends SystemClient {
     closing.use(cluster)
     await runOn(cluster, ['create-user', 'admin', '--superuser', '--no-password'])
     const token = await mintOn(cluster, 'admin')
+    await warm(cluster, token)
     return new DistributedSystem(
       cluster,
       token,
@@ -156,6 +161,23 @@ export class DistributedSystem extends SystemClient {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
+  }
+}
+
+/**
+ * Asks every replica a few times: a first request compiles half of a process, and on a busy machine that takes longer
+ * than the gateway waits for auth.
+ */
+async function warm({ processes }: Cluster, token: string): Promise<void> {
+  const rounds = Math.max(...Object.values(processes).map(({ length }) => length)) * 2
+  for (let round = 0; round < rounds; round++) {
+    for (const { url } of processes.gateway) {
+      const client = new SystemClient(url, token)
+      await client.call('GET', '/library/api/items/')
+      await client.call('GET', '/library/api/jobs/')
+      await client.call('POST', '/library/api/search/', { query: 'warm' })
+      await client.mcp('tools/list')
+    }
   }
 }
 

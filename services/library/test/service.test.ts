@@ -298,7 +298,9 @@ function suite(freshUrl?: () => Promise<string>): void {
         status: 'degraded',
         checks: { projection: { status: 'degraded' } },
       })
-      await expect.poll(async () => (await world.service.readiness()).status).toBe('ready')
+      await expect
+        .poll(async () => (await world.service.readiness()).status, { timeout: 20_000 })
+        .toBe('ready')
       expect((await call(ada, 'GET', `/library/api/libraries/${uid}/`)).status).toBe(200)
     })
   })
