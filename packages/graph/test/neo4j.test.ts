@@ -109,7 +109,7 @@ await describeNeo4j('a Neo4j of one version', (lease) => {
     expect(await clients[0]!.stats()).toMatchObject({ chunks: 0, terms: 0, concepts: 0, mentions: 0 })
     for (const graph of clients) await graph.close()
     await alone.dispose()
-  })
+  }, 180_000)
 
   it('keeps nothing of what was replaced', async () => {
     await using server = await lease()

@@ -17,9 +17,10 @@ import { phraseClause } from './term-text.ts'
 
 const KEYS_AT_ONCE = 1_000
 const LINKS_AT_ONCE = 5_000
-const PHRASES_AT_ONCE = 50
-/** A concept is in the list of keys when its transaction has ended: at most so long after it was given its time. */
-const LATE_MS = 150_000
+const PHRASES_AT_ONCE = 200
+/** A concept can be read when its transaction has ended, at most so long after it was given its time. */
+const CREATION_MS = 20_000
+const LATE_MS = CREATION_MS + 5_000
 
 /** The keys of all concepts of the store, as far as this process has heard of them. */
 export class KnownKeys {
@@ -69,7 +70,7 @@ export async function putConcepts(db: Neo4jConnection, given: Map<string, GivenC
     const changed = keys.map((key) => given.get(key)!).filter((one) => changes(one, stored.get(one.key)))
     unlinked.push(...keys.filter((key) => stored.get(key)?.pending))
     if (changed.length === 0) continue
-    unlinked.push(...(await db.write((tx) => writeConcepts(tx, changed))))
+    unlinked.push(...(await db.write((tx) => writeConcepts(tx, changed), CREATION_MS)))
   }
   return unlinked
 }
@@ -197,6 +198,8 @@ export async function linkBack(
       )
     }
     await linkChunks(db, links)
+  }
+  for (const some of inPortions([...new Set(keys)].sort(), KEYS_AT_ONCE)) {
     await db.write((tx) =>
       tx.run('UNWIND $keys AS key MATCH (k:Concept {key: key}) SET k.pending = null', { keys: some }),
     )

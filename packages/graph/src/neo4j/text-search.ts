@@ -11,8 +11,8 @@ const MAX_PHRASES = 16
 /** Lucene takes at most 1,024 clauses. */
 const LIBRARIES_AT_ONCE = 500
 /** Lucene ranks with k1 1.2 and b 0.75; the best by ours are among so many times as many of its best. */
-const SPARE = 10
-const FETCHED_AT_LEAST = 300
+const SPARE = 5
+const FETCHED_AT_LEAST = 150
 const MOST_FETCHED = 100_000
 
 const K1 = 0.9

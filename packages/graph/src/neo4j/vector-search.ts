@@ -106,9 +106,10 @@ function indexQuestion(
       SEARCH c IN (VECTOR INDEX ${VECTOR_INDEX} FOR $q WHERE c.library_uid IN libs ${narrowed} LIMIT $fetch)`
     return { query, fetch: wanted, wanted }
   }
-  // Without a filter in the index, so many are fetched that enough of them lie in the scope.
-  const fetch = Math.ceil((wanted * store_size * (scope_size < store_size ? 1.5 : 1)) / scope_size)
-  if (fetch > scope_size) return null
+  // Without a filter in the index, so many are fetched that enough of them lie in the scope. To fetch one costs a
+  // fifth of comparing one.
+  const fetch = Math.max(wanted, Math.ceil((2 * k * store_size) / scope_size))
+  if (fetch > scope_size * 5 || fetch > store_size / 2) return null
   const query = `${scopeStart(scope)} CALL db.index.vector.queryNodes('${VECTOR_INDEX}', $fetch, $q) YIELD node AS c
     WITH libs, c WHERE ${inScope('c')} WITH c LIMIT $wanted`
   return { query, fetch, wanted }
