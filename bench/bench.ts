@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { type Embedder, findModel, modelCacheDir, openLocalEmbedder } from '@mnemosyne/models'
 import { createLog, Metrics } from '@mnemosyne/platform'
+import type { Neo4jVersion } from '@mnemosyne/platform/testing'
 import { Registry } from 'prom-client'
 import { type FilledFolder, fillFolder } from './filled-folder.ts'
+import { Servers } from './servers.ts'
 
 export const silent = createLog({ component: 'bench', level: 'silent' })
 export const noMetrics = () => new Metrics(new Registry(), 'bench')
@@ -18,6 +20,16 @@ export interface Sizes {
   searches: number
   starts: number
   pdfPages: number
+  /** Chunks of the stores that both modes search, ascending. */
+  bothModes: number[]
+  /** Seconds in which 4 callers search without a pause. */
+  callersSeconds: number
+  /** Chunks of the stores whose recall is measured, ascending. */
+  recall: number[]
+  recallQueries: number
+  /** Jobs a round. */
+  jobs: number
+  hops: number
 }
 
 export const FULL: Sizes = {
@@ -28,6 +40,12 @@ export const FULL: Sizes = {
   searches: 200,
   starts: 3,
   pdfPages: 300,
+  bothModes: [1_000, 20_000, 100_000],
+  callersSeconds: 10,
+  recall: [20_000, 100_000],
+  recallQueries: 100,
+  jobs: 60,
+  hops: 500,
 }
 
 export const QUICK: Sizes = {
@@ -38,20 +56,31 @@ export const QUICK: Sizes = {
   searches: 40,
   starts: 1,
   pdfPages: 20,
+  bothModes: [200, 600],
+  callersSeconds: 2,
+  recall: [2_000, 4_000],
+  recallQueries: 10,
+  jobs: 12,
+  hops: 30,
 }
 
-/** What the measurements share: the sizes, a temporary folder, the bare model, and stores that are filled once. */
+/** What the measurements share: the sizes, a temporary folder, servers, the bare model, and stores that are filled once. */
 export class Bench implements AsyncDisposable {
   readonly sizes: Sizes
+  /** Of the services apart. */
+  readonly neo4j: Neo4jVersion
+  readonly servers: Servers
   readonly #folder: string
   readonly #filled = new Map<number, Promise<FilledFolder>>()
   readonly #closing = new AsyncDisposableStack()
   #model: Promise<Embedder> | undefined
   #folders = 0
 
-  constructor(sizes: Sizes, folder: string) {
-    this.sizes = sizes
-    this.#folder = folder
+  constructor(options: { sizes: Sizes; folder: string; neo4j: Neo4jVersion }) {
+    this.sizes = options.sizes
+    this.neo4j = options.neo4j
+    this.#folder = options.folder
+    this.servers = this.#closing.use(new Servers())
   }
 
   newFolder(): string {

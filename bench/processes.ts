@@ -57,6 +57,19 @@ async function useOf(pid: number): Promise<ProcessUse> {
   }
 }
 
+/** Seconds that the machine's processors have been busy, and all that there were, since it started. NaN without /proc. */
+export async function busySeconds(): Promise<{ busy: number; all: number }> {
+  const stat = await readFile('/proc/stat', 'utf8').catch(() => '')
+  const [user, nice, system, idle, iowait, irq, softirq] = stat
+    .split('\n')[0]!
+    .split(/\s+/)
+    .slice(1)
+    .map(Number)
+  const ticks = [user, nice, system, irq, softirq].reduce<number>((sum, one) => sum + (one ?? Number.NaN), 0)
+  const waiting = (idle ?? Number.NaN) + (iowait ?? Number.NaN)
+  return { busy: ticks / CLOCK_TICKS_A_SECOND, all: (ticks + waiting) / CLOCK_TICKS_A_SECOND }
+}
+
 /** Looks at the tree's memory every `intervalMs` until it is disposed of. */
 export class MemoryWatch implements Disposable {
   peak = 0

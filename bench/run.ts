@@ -1,28 +1,51 @@
 /**
  * Measures the whole product and prints what it found in Markdown (kept in `docs/benchmarks.md`):
  *
- *   npm run bench -- [--quick] [--only NAME]… [--json FILE]
+ *   npm run bench -- [PART…] [--quick] [--sizes N,N…] [--neo4j 5.26|2026] [--json FILE]
  *
- * NAME is ingest, search, small-library, start or memory. `--quick` takes small sizes: a check that all of it runs.
+ * A part is a name of `PARTS`, or `one-process` or `apart` for those of one mode; without any, all of them. `--quick`
+ * takes small sizes: a check that all of it runs. `--sizes` are the chunks of the stores, ascending.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, loadavg, release, tmpdir, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Bench, FULL, QUICK, say } from './bench.ts'
+import { Bench, FULL, QUICK, type Sizes, say } from './bench.ts'
+import { measureBothModes } from './both-modes.ts'
+import { measureHops } from './hops.ts'
 import { measureIngest } from './ingest.ts'
+import { measureJobs } from './jobs.ts'
 import { measureMemory } from './memory.ts'
+import { measureRecall } from './recall.ts'
 import { markdown, type Report } from './report.ts'
 import { measureSearch } from './search.ts'
+import { NEO4J_VERSIONS } from './servers.ts'
 import { measureSmallLibrary } from './small-library.ts'
 import { measureStart } from './start.ts'
 
-const MEASUREMENTS: Record<string, (bench: Bench) => Promise<Report>> = {
-  ingest: measureIngest,
-  search: measureSearch,
-  'small-library': measureSmallLibrary,
-  start: measureStart,
-  memory: measureMemory,
+type Measure = (bench: Bench) => AsyncIterable<Report>
+
+const PARTS: Record<'one-process' | 'apart', Record<string, Measure>> = {
+  'one-process': {
+    ingest: once(measureIngest),
+    search: once(measureSearch),
+    'small-library': once(measureSmallLibrary),
+    start: once(measureStart),
+    memory: once(measureMemory),
+  },
+  apart: {
+    hops: once(measureHops),
+    jobs: once(measureJobs),
+    'both-modes': measureBothModes,
+    recall: measureRecall,
+  },
+}
+const MEASURES: Record<string, Measure> = { ...PARTS['one-process'], ...PARTS.apart }
+
+function once(measure: (bench: Bench) => Promise<Report>): Measure {
+  return async function* (bench) {
+    yield await measure(bench)
+  }
 }
 
 function machine(): string {
@@ -31,32 +54,61 @@ function machine(): string {
   return `${processors.length} × ${processors[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release()}, Node ${process.version}; load before the run ${load}`
 }
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true },
-    json: { type: 'string' },
-  },
-})
-const names = options.only ?? Object.keys(MEASUREMENTS)
-const unknown = names.filter((name) => !(name in MEASUREMENTS))
-if (unknown.length > 0) {
-  say(`There is no measurement ${unknown.join(', ')}: take ${Object.keys(MEASUREMENTS).join(', ')}.`)
+function sizesFrom({ quick, sizes }: { quick: boolean; sizes?: string }): Sizes {
+  const all = quick ? QUICK : FULL
+  if (sizes === undefined) return all
+  const stores = sizes
+    .split(',')
+    .map(Number)
+    .sort((a, b) => a - b)
+  if (stores.some((size) => !Number.isInteger(size) || size < 100)) {
+    stop(`--sizes takes whole numbers from 100, by comma; not ${sizes}.`)
+  }
+  return { ...all, stores, bothModes: stores, recall: stores }
+}
+
+function stop(reason: string): never {
+  say(reason)
   process.exit(2)
 }
 
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    sizes: { type: 'string' },
+    neo4j: { type: 'string', default: '5.26' },
+    json: { type: 'string' },
+  },
+})
+const asked = positionals.length > 0 ? positionals : Object.keys(PARTS)
+const names = asked.flatMap((name) =>
+  name === 'one-process' || name === 'apart' ? Object.keys(PARTS[name]) : name,
+)
+const unknown = names.filter((name) => !(name in MEASURES))
+if (unknown.length > 0) {
+  stop(
+    `There is no part ${unknown.join(', ')}: take ${[...Object.keys(PARTS), ...Object.keys(MEASURES)].join(', ')}.`,
+  )
+}
+const neo4j = NEO4J_VERSIONS.find((version) => version === options.neo4j)
+if (!neo4j) stop(`--neo4j takes ${NEO4J_VERSIONS.join(' or ')}; not ${options.neo4j}.`)
+
 const folder = await mkdtemp(join(tmpdir(), 'mnemosyne-bench-'))
 try {
-  await using bench = new Bench(options.quick ? QUICK : FULL, folder)
-  const reports: Record<string, Report> = {}
+  await using bench = new Bench({ sizes: sizesFrom(options), folder, neo4j })
+  const reports: Record<string, Report[]> = {}
   const on = machine()
   process.stdout.write(`${on}.\n\n`)
   for (const name of names) {
-    const report = await MEASUREMENTS[name]!(bench)
-    reports[name] = report
-    process.stdout.write(`${markdown(report)}\n`)
+    for await (const report of MEASURES[name]!(bench)) {
+      process.stdout.write(`${markdown(report)}\n`)
+      reports[name] = [...(reports[name] ?? []), report]
+      // What was measured is kept when a later part goes wrong.
+      if (options.json)
+        await writeFile(options.json, `${JSON.stringify({ machine: on, reports }, null, 2)}\n`)
+    }
   }
-  if (options.json) await writeFile(options.json, `${JSON.stringify({ machine: on, reports }, null, 2)}\n`)
 } finally {
   await rm(folder, { recursive: true, force: true })
 }

@@ -1,10 +1,27 @@
 import type { Chunk, Job } from '@mnemosyne/contracts'
+import type { SystemClient } from '../test/system/client.ts'
 import { RunningSystem } from '../test/system/harness.ts'
 import type { SourceFile } from './corpus.ts'
 
 /** Starts the product as a person would, without the samples. */
-export function startSystem(dataDir: string, token?: string): Promise<RunningSystem> {
-  return RunningSystem.start(dataDir, { token, env: { LOGGING_LEVEL: 'info' } })
+export function startSystem(
+  dataDir: string,
+  token?: string,
+  env: Record<string, string> = {},
+): Promise<RunningSystem> {
+  return RunningSystem.start(dataDir, { token, env: { LOGGING_LEVEL: 'info', ...env } })
+}
+
+/** Its uid. */
+export async function createLibrary(
+  system: SystemClient,
+  workspace_id: string,
+  library_type = 'technical',
+): Promise<string> {
+  const request = { workspace_id, name: workspace_id, library_type }
+  const { status, text, body } = await system.call('POST', '/library/api/workspaces/', request)
+  if (status !== 201) throw new Error(`The library was not created: ${status} ${text}`)
+  return (body as { library_uid: string }).library_uid
 }
 
 const UPLOADS_AT_ONCE = 4
@@ -17,7 +34,7 @@ export interface Ingested {
 
 /** Uploads the files a few at a time, and waits until the last job has completed. */
 export async function ingest(
-  system: RunningSystem,
+  system: SystemClient,
   workspace_id: string,
   files: readonly SourceFile[],
 ): Promise<Ingested> {
@@ -38,7 +55,7 @@ export async function ingest(
   return { jobs, took: Math.max(...jobs.map((job) => Date.parse(job.completed_at!))) - started }
 }
 
-async function completed(system: RunningSystem, jobId: string): Promise<Job> {
+async function completed(system: SystemClient, jobId: string): Promise<Job> {
   for (;;) {
     const job = await get<Job>(system, `/library/api/jobs/${jobId}/`)
     if (job.status === 'completed') return job
@@ -48,7 +65,7 @@ async function completed(system: RunningSystem, jobId: string): Promise<Job> {
 }
 
 /** The texts of all passages of the items, as the product cut them. */
-export async function passagesOf(system: RunningSystem, itemUids: readonly string[]): Promise<string[]> {
+export async function passagesOf(system: SystemClient, itemUids: readonly string[]): Promise<string[]> {
   const texts: string[] = []
   for (const uid of itemUids) {
     for (let offset = 0; ; offset += 200) {
@@ -60,7 +77,7 @@ export async function passagesOf(system: RunningSystem, itemUids: readonly strin
   return texts
 }
 
-async function get<T>(system: RunningSystem, path: string): Promise<T> {
+async function get<T>(system: SystemClient, path: string): Promise<T> {
   const { status, text, body } = await system.call('GET', path)
   if (status !== 200) throw new Error(`GET ${path}: ${status} ${text}`)
   return body
