@@ -246,12 +246,24 @@ async function swap(
   }
   for (const { terms, embedded } of prepared.rows) totals.count(terms, embedded, 1)
   await changeKeptChunks(tx, content, claim, prepared)
+  await markLive(tx, prepared)
   await tx.run('MATCH (i:Item {uid: $uid}) SET i += $properties, i.stale_since = timestamp()', {
     uid: content.item_uid,
     properties: itemProperties(content, claim.generation),
   })
   await totals.settle(tx, content.library_uid, dimensionsOf(content))
   return 'stored'
+}
+
+/** What concepts are counted by: good enough for a count, and quickly read. */
+async function markLive(tx: Transaction, { rows, kept }: Prepared): Promise<void> {
+  const uids = new Set(rows.map(({ uid }) => uid))
+  await tx.run('UNWIND $uids AS uid MATCH (c:Chunk {uid: uid}) SET c.live = true', {
+    uids: [...uids].filter((uid) => !kept.has(uid)),
+  })
+  await tx.run('UNWIND $uids AS uid MATCH (c:Chunk {uid: uid}) SET c.live = null', {
+    uids: [...kept.keys()].filter((uid) => !uids.has(uid)),
+  })
 }
 
 function countedChunks(

@@ -40,7 +40,8 @@ async function retire(tx: Transaction, uids: string[], mark: string): Promise<De
   if (!first || first.done) return counts
   await tx.run(
     `UNWIND $uids AS uid MATCH (i:Item {uid: uid})
-     SET i.retired = $mark, i.counted_gen = i.gen, i.gen = 0, i.chunk_count = 0`,
+     SET i.retired = $mark, i.counted_gen = i.gen, i.gen = 0, i.chunk_count = 0
+     WITH i MATCH (i)-[:HAS_CHUNK]->(c:Chunk) SET c.live = null`,
     { uids: items.map(({ uid }) => uid), mark },
   )
   await totals.settle(tx, first.library, null)

@@ -25,10 +25,6 @@ export function scopeParameters({ libraries, library_type, collection }: Scope):
 export const inScope = (name: string) =>
   `${name}.library_uid IN libs AND ($scope_collection IS NULL OR ${name}.collection_uid = $scope_collection)`
 
-/** Condition that chunk `name` is part of its item's present content. */
-export const present = (name: string) =>
-  `EXISTS { MATCH (${name})<-[has:HAS_CHUNK]-(holder:Item) WHERE has.gen = holder.gen }`
-
 /**
  * Continues with the chunks of `$uids` that lie in the scope and are part of present content: `c`, its item `i` and
  * the relationship `h`. The item's generation is read once, so that a swap shows as a whole.
