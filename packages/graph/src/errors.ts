@@ -95,7 +95,10 @@ export class NewerSchemaError extends GraphError {
   }
 }
 
-/** The store can't be used just now: a worker died (it is started again), or the file can't be read or written. */
+/**
+ * The store can't be used just now: a worker died (it is started again), the file can't be read or written, the server
+ * can't be reached. Try again later.
+ */
 export class GraphUnavailableError extends GraphError {
   constructor(message: string, options?: ErrorOptions) {
     super('graph_unavailable', message, options)

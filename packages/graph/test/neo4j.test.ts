@@ -1,5 +1,7 @@
+import { Metrics } from '@mnemosyne/platform'
 import { describeNeo4j, type Neo4jLease, type Neo4jVersion, startNeo4j } from '@mnemosyne/platform/testing'
 import neo4j from 'neo4j-driver'
+import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import {
   type GraphStore,
@@ -126,6 +128,28 @@ await describeNeo4j('a Neo4j of one version', (lease) => {
          COUNT { MATCH (i:Item) WHERE i.stale_since IS NOT NULL } AS stale`,
     )
     expect(left).toEqual({ chunks: 1, concepts: 0, terms: 2, stale: 0 })
+  })
+
+  it('measures every question, and keeps the event loop free while it reads a long text', async () => {
+    await using server = await lease()
+    const metrics = new Metrics(new Registry(), 'search')
+    await using graph = await openNeo4jGraph({ ...neo4jOptions(server.url), metrics })
+    const chunks = Array.from({ length: 400 }, (_, n) =>
+      chunkContent(`c${n}`, `Rome ${n} ${'some words that stand here '.repeat(80)}`),
+    )
+    let longest = 0
+    let last = performance.now()
+    const timer = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+    }, 1)
+    const from = performance.now()
+    await store(graph, itemContent('i', 'a', chunks, { concepts: [concept('Rome')] }))
+    clearInterval(timer)
+    expect(longest).toBeLessThan((performance.now() - from) / 2)
+    expect(await metrics.registry.metrics()).toContain(
+      'mnemosyne_graph_query_duration_seconds_count{component="search",query="replaceItemContent"} 1',
+    )
   })
 
   it('finishes a deletion that a crash cut short', async () => {

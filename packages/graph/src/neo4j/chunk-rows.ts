@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ChunkContent, ItemContent } from '../port.ts'
 import { int } from './connection.ts'
+import { inTurns } from './in-turns.ts'
 import { scopeWords, termTextsUnder } from './term-text.ts'
 import { storedVector } from './vectors.ts'
 
@@ -21,9 +22,9 @@ const ROWS_AT_ONCE = 250
 const NUMBERS_AT_ONCE = 500_000
 const CHARACTERS_AT_ONCE = 2_000_000
 
-export function chunkRows(content: ItemContent, generation: number): ChunkRow[] {
+export async function chunkRows(content: ItemContent, generation: number): Promise<ChunkRow[]> {
   const termText = termTextsUnder(content.title.toWellFormed())
-  return content.chunks.map((chunk) => ({
+  return inTurns(content.chunks, (chunk) => ({
     uid: chunk.chunk_uid,
     digest: digestOf(content.title, chunk),
     terms: termText(chunk.text),

@@ -12,6 +12,7 @@ import {
 } from '../concept-names.ts'
 import type { ConceptContent, ConceptKind, ItemContent } from '../port.ts'
 import { int, type Neo4jConnection, type Transaction } from './connection.ts'
+import { inTurns } from './in-turns.ts'
 import { TEXT_INDEX } from './schema.ts'
 import { phraseClause } from './term-text.ts'
 
@@ -118,10 +119,10 @@ async function writeConcepts(tx: Transaction, concepts: GivenConcept[]): Promise
 }
 
 /** Per concept key the chunks of the content that mention it: by name, by title, or because the content says so. */
-export function mentionsOf(content: ItemContent, known: KeyFilter): Map<string, string[]> {
+export async function mentionsOf(content: ItemContent, known: KeyFilter): Promise<Map<string, string[]>> {
   const inTitle = keysIn(content.title, known)
   const links = new Map<string, string[]>()
-  for (const { chunk_uid, text, concept_keys = [] } of content.chunks) {
+  await inTurns(content.chunks, ({ chunk_uid, text, concept_keys = [] }) => {
     const keys = keysIn(text, known)
     for (const key of inTitle) keys.add(key)
     for (const given of concept_keys) keys.add(conceptKey(given) ?? '')
@@ -130,7 +131,7 @@ export function mentionsOf(content: ItemContent, known: KeyFilter): Map<string, 
       if (chunks) chunks.push(chunk_uid)
       else links.set(key, [chunk_uid])
     }
-  }
+  })
   return links
 }
 
@@ -189,15 +190,11 @@ export async function linkBack(
         texts.set(uid, new ChunkText(title, text))
       }
     }
-    const links = new Map<string, string[]>()
-    for (const { key, uids } of candidates) {
+    const links = await inTurns(candidates, ({ key, uids }): [string, string[]] => {
       const names = namesKey(key)
-      links.set(
-        key,
-        uids.filter((uid) => texts.has(uid) && names(texts.get(uid)!)),
-      )
-    }
-    await linkChunks(db, links)
+      return [key, uids.filter((uid) => texts.has(uid) && names(texts.get(uid)!))]
+    })
+    await linkChunks(db, new Map(links))
   }
   for (const some of inPortions([...new Set(keys)].sort(), KEYS_AT_ONCE)) {
     await db.write((tx) =>

@@ -17,7 +17,8 @@ export const int = (value: number) => neo4j.int(value)
 /** A place in a list. The server knows none beyond 32 bits, and no list is that long. */
 export const place = (value: number) => int(Math.min(value, 2 ** 31 - 1))
 
-const READ_MS = 30_000
+/** Longest that a question may look at the store. */
+export const READ_MS = 30_000
 const WRITE_MS = 120_000
 const ATTEMPTS = 12
 

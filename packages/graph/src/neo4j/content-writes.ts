@@ -1,7 +1,16 @@
 import { titleConceptKey } from '../analysis/concept-keys.ts'
-import { DimensionMismatchError, InvalidContentError, ItemGoneError, LibraryGoneError } from '../errors.ts'
+import { DimensionMismatchError, ItemGoneError, LibraryGoneError } from '../errors.ts'
 import type { ItemContent, ReplaceOutcome } from '../port.ts'
-import { type ChunkRow, chunkRows, portions, propertiesOf, scopeProperties } from './chunk-rows.ts'
+import { chunkRows, portions } from './chunk-rows.ts'
+import {
+  addChunks,
+  changeKeptChunks,
+  countedChunks,
+  markLive,
+  type Prepared,
+  type PresentChunk,
+  presentChunks,
+} from './chunk-writes.ts'
 import {
   givenConcepts,
   type KnownKeys,
@@ -108,15 +117,22 @@ async function storeGeneration(
   claim: Claim,
 ): Promise<Stored> {
   const given = givenConcepts(content)
-  const rows = chunkRows(content, claim.generation)
+  const rows = await chunkRows(content, claim.generation)
   const kept = await db.read((tx) => presentChunks(tx, content.item_uid, claim.present))
+  const before = new Set([...kept.values()].flatMap((chunk) => chunk.mentioned))
   let unlinked = await putConcepts(db, given)
-  for (const portion of portions(rows)) await db.write((tx) => addChunks(tx, content, claim, portion, kept))
+  for (const portion of portions(rows)) {
+    await db.write(async (tx) => {
+      // Or an item that is deleted meanwhile would leave chunks behind.
+      await lockItem(tx, content)
+      await addChunks(tx, content, claim.collection, portion, kept)
+    })
+  }
   // The chunks are there before it is asked which concepts there are, and a concept before it is asked which chunks:
   // of two writers at least one sees the other's.
-  const mentions = mentionsOf(content, await known.refresh(db))
+  const mentions = await mentionsOf(content, await known.refresh(db))
   const linked = await linkChunks(db, withoutLinked(mentions, kept))
-  const lost = [...given.keys()].filter((key) => mentions.has(key) && !linked.has(key) && !isKept(key, kept))
+  const lost = [...given.keys()].filter((key) => mentions.has(key) && !linked.has(key) && !before.has(key))
   if (lost.length > 0) {
     unlinked = [...unlinked, ...(await putConcepts(db, new Map(lost.map((key) => [key, given.get(key)!]))))]
     await linkChunks(db, new Map(lost.map((key) => [key, mentions.get(key)!])))
@@ -124,86 +140,11 @@ async function storeGeneration(
   await linkBack(db, unlinked, content.item_uid, rows.length)
   const outcome = await db.write((tx) => swap(tx, content, claim, { rows, kept, mentions }))
   if (outcome === 'superseded') await removeGeneration(db, content.item_uid, claim.generation)
-  const before = [...kept.values()].flatMap((chunk) => chunk.mentioned)
   await removeForgotten(
     db,
     [...given.keys(), ...before].filter((key) => !mentions.has(key)),
   )
   return { outcome, leftOver: claim.present > 0 }
-}
-
-/** A chunk of the present content. */
-interface PresentChunk {
-  uid: string
-  digest: string
-  mentioned: string[]
-}
-
-async function presentChunks(
-  tx: Transaction,
-  item: string,
-  generation: number,
-): Promise<Map<string, PresentChunk>> {
-  const rows = await tx.run<PresentChunk>(
-    `MATCH (:Item {uid: $item})-[h:HAS_CHUNK]->(c:Chunk) WHERE h.gen = $generation
-     RETURN c.uid AS uid, c.digest AS digest, COLLECT { MATCH (c)-[:MENTIONS]->(k) RETURN k.key } AS mentioned`,
-    { item, generation: int(generation) },
-  )
-  return new Map(rows.map((row) => [row.uid, row]))
-}
-
-/** Puts chunks into the new generation. Those of the present content are left as they are until the swap. */
-async function addChunks(
-  tx: Transaction,
-  content: ItemContent,
-  claim: Claim,
-  rows: ChunkRow[],
-  kept: Map<string, PresentChunk>,
-): Promise<void> {
-  await lockItem(tx, content)
-  const scope = scopeProperties(content.library_uid, claim.collection)
-  const fresh = rows.filter(({ uid }) => !kept.has(uid))
-  const [taken] = await tx.run<{ uid: string }>(
-    `UNWIND $uids AS uid MERGE (c:Chunk {uid: uid}) ON CREATE SET c.item_uid = $item
-     WITH c WHERE c.item_uid <> $item RETURN c.uid AS uid LIMIT 1`,
-    { uids: rows.map(({ uid }) => uid), item: content.item_uid },
-  )
-  if (taken) throw new InvalidContentError(`Chunk uid ${taken.uid} is used by another item.`)
-  await writeChunks(tx, fresh, content.title, scope)
-  // Of an attempt that was cut short, or of content that is not seen any more.
-  await tx.run('UNWIND $uids AS uid MATCH (:Chunk {uid: uid})-[old:MENTIONS]->() DELETE old', {
-    uids: fresh.map(({ uid }) => uid),
-  })
-  await tx.run(
-    `MATCH (i:Item {uid: $item}) UNWIND $rows AS row MATCH (c:Chunk {uid: row.uid})
-     MERGE (i)-[h:HAS_CHUNK {place: row.place.place}]->(c) SET h = row.place`,
-    { item: content.item_uid, rows: rows.map(({ uid, place }) => ({ uid, place })) },
-  )
-}
-
-async function writeChunks(
-  tx: Transaction,
-  rows: ChunkRow[],
-  title: string,
-  scope: Record<string, unknown>,
-): Promise<void> {
-  const stored = rows.map((row) => propertiesOf(row, title))
-  const write = async (some: typeof stored, vector: string) => {
-    if (some.length === 0) return
-    await tx.run(
-      `UNWIND $rows AS row MATCH (c:Chunk {uid: row.uid}) SET c += row.properties, c += $scope ${vector}`,
-      { rows: some, scope },
-    )
-  }
-  await write(
-    stored.filter(({ embedding }) => embedding === null),
-    ', c.embedding = null',
-  )
-  // Four bytes a number; a list that is simply set takes eight.
-  await write(
-    stored.filter(({ embedding }) => embedding !== null),
-    "WITH c, row CALL db.create.setNodeVectorProperty(c, 'embedding', row.embedding)",
-  )
 }
 
 /** Without what the present chunks mention already. */
@@ -218,15 +159,6 @@ function withoutLinked(
     if (missing.length > 0) left.set(key, missing)
   }
   return left
-}
-
-const isKept = (key: string, kept: Map<string, PresentChunk>) =>
-  [...kept.values()].some(({ mentioned }) => mentioned.includes(key))
-
-interface Prepared {
-  rows: ChunkRow[]
-  kept: Map<string, PresentChunk>
-  mentions: Map<string, string[]>
 }
 
 /** Makes the new generation the one that is seen. */
@@ -245,7 +177,7 @@ async function swap(
     totals.count(terms, embedded, -1)
   }
   for (const { terms, embedded } of prepared.rows) totals.count(terms, embedded, 1)
-  await changeKeptChunks(tx, content, claim, prepared)
+  await changeKeptChunks(tx, content, claim.collection, prepared)
   await markLive(tx, prepared)
   await tx.run('MATCH (i:Item {uid: $uid}) SET i += $properties, i.stale_since = timestamp()', {
     uid: content.item_uid,
@@ -253,53 +185,6 @@ async function swap(
   })
   await totals.settle(tx, content.library_uid, dimensionsOf(content))
   return 'stored'
-}
-
-/** What concepts are counted by: good enough for a count, and quickly read. */
-async function markLive(tx: Transaction, { rows, kept }: Prepared): Promise<void> {
-  const uids = new Set(rows.map(({ uid }) => uid))
-  await tx.run('UNWIND $uids AS uid MATCH (c:Chunk {uid: uid}) SET c.live = true', {
-    uids: [...uids].filter((uid) => !kept.has(uid)),
-  })
-  await tx.run('UNWIND $uids AS uid MATCH (c:Chunk {uid: uid}) SET c.live = null', {
-    uids: [...kept.keys()].filter((uid) => !uids.has(uid)),
-  })
-}
-
-function countedChunks(
-  tx: Transaction,
-  item: string,
-  generation: number,
-): Promise<{ terms: string; embedded: boolean }[]> {
-  return tx.run(
-    `MATCH (:Item {uid: $item})-[h:HAS_CHUNK]->(c:Chunk) WHERE h.gen = $generation
-     RETURN c.terms AS terms, c.embedding IS NOT NULL AS embedded`,
-    { item, generation: int(generation) },
-  )
-}
-
-/** What changes on chunks that stay: text, terms, vector, and the mentions that they lose. */
-async function changeKeptChunks(
-  tx: Transaction,
-  content: ItemContent,
-  claim: Claim,
-  { rows, kept, mentions }: Prepared,
-): Promise<void> {
-  const changed = rows.filter(({ uid, digest }) => kept.has(uid) && kept.get(uid)?.digest !== digest)
-  const scope = scopeProperties(content.library_uid, claim.collection)
-  for (const portion of portions(changed)) await writeChunks(tx, portion, content.title, scope)
-  const now = new Map<string, Set<string>>()
-  for (const [key, chunks] of mentions)
-    for (const uid of chunks) now.set(uid, (now.get(uid) ?? new Set()).add(key))
-  const lost = rows.flatMap(({ uid }) => {
-    const keys = kept.get(uid)?.mentioned.filter((key) => !now.get(uid)?.has(key)) ?? []
-    return keys.length > 0 ? [{ uid, keys }] : []
-  })
-  if (lost.length === 0) return
-  await tx.run(
-    `UNWIND $lost AS lost MATCH (c:Chunk {uid: lost.uid})-[m:MENTIONS]->(k:Concept) WHERE k.key IN lost.keys DELETE m`,
-    { lost },
-  )
 }
 
 function itemProperties(content: ItemContent, generation: number): Record<string, unknown> {

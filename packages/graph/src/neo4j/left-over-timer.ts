@@ -1,11 +1,11 @@
 import type { Logger } from '@mnemosyne/platform'
-import type { Neo4jConnection } from './connection.ts'
+import { type Neo4jConnection, READ_MS } from './connection.ts'
 import { removeEarlier } from './left-overs.ts'
 
 /** No question looks at content for so long after another took its place. */
-const KEPT_MS = 10_000
+const KEPT_MS = READ_MS + 5_000
 /** So old, it is nobody's any more: its process died. */
-const FORGOTTEN_MS = 60_000
+const FORGOTTEN_MS = 4 * KEPT_MS
 
 /** Removes content that another took the place of, when the questions that may still look at it have ended. */
 export class LeftOvers {

@@ -9,7 +9,7 @@ import type { Neo4jConnection } from './connection.ts'
  * Generations. A server shows a transaction's changes one by one, so a swap of content is made of what is not seen
  * yet. Chunks of a new generation are stored beside those of the present one; `HAS_CHUNK` holds the generation (and
  * the chunk's place in the item), and a chunk is seen while that is the `gen` of its item. One small transaction
- * changes `Item.gen`, and `Chunk.live`, by which concepts are counted. What it leaves behind is removed some seconds later, when no question can still be looking at it.
+ * changes `Item.gen`, and `Chunk.live`, by which concepts are counted. What it leaves behind is removed half a minute later, when no question can still be looking at it.
  *
  * Scope. `library_uid` and `collection_uid` stand on items and chunks; `Chunk.scope` holds them as words of the
  * full-text index.

@@ -1,5 +1,11 @@
 import { titleConceptKey } from '../analysis/concept-keys.ts'
-import { CollectionGoneError, InvalidContentError, LibraryGoneError, WorkspaceTakenError } from '../errors.ts'
+import {
+  CollectionGoneError,
+  GraphUnavailableError,
+  InvalidContentError,
+  LibraryGoneError,
+  WorkspaceTakenError,
+} from '../errors.ts'
 import type { CollectionNode, ItemNode, LibraryNode } from '../port.ts'
 import { int, type Transaction } from './connection.ts'
 import { scopeWords } from './term-text.ts'
@@ -81,10 +87,9 @@ export async function putItem(tx: Transaction, item: ItemNode): Promise<void> {
        i.retired IS NOT NULL AS retired`,
     { uid: item.uid },
   )
-  if (stored && (stored.library !== item.library_uid || stored.retired)) {
-    throw new InvalidContentError(
-      stored.retired ? `Item ${item.uid} is being deleted.` : `Item ${item.uid} belongs to another library.`,
-    )
+  if (stored?.retired) throw new GraphUnavailableError(`Item ${item.uid} is still being deleted; try again.`)
+  if (stored && stored.library !== item.library_uid) {
+    throw new InvalidContentError(`Item ${item.uid} belongs to another library.`)
   }
   await tx.run(
     `MERGE (i:Item {uid: $uid})
