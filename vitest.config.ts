@@ -14,7 +14,6 @@ const common = {
 export default defineConfig({
   test: {
     pool: 'forks',
-    maxWorkers: 2,
     // Of the whole run: its servers are shared by both projects.
     globalSetup: ['test/global-setup.ts'],
     projects: [
@@ -23,6 +22,8 @@ export default defineConfig({
           ...common,
           name: 'embedded',
           provide: { mode: 'embedded' },
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
           include: [
             'packages/*/{src,test}/**/*.test.ts',
             'services/*/{src,test}/**/*.test.ts',
@@ -37,6 +38,9 @@ export default defineConfig({
           ...common,
           name: 'distributed',
           provide: { mode: 'distributed' },
+          // Each is some twenty processes: two at a time would wait for each other, and run into time limits.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
           include: missing ? [] : [IN_BOTH_MODES, 'test/system/distributed/*.test.ts'],
         },
       },
