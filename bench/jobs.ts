@@ -6,7 +6,7 @@ import type { DistributedSystem } from '../test/system/distributed-system.ts'
 import { type Bench, say } from './bench.ts'
 import { Corpus } from './corpus.ts'
 import { busySeconds } from './processes.ts'
-import { median, percent, type Report } from './report.ts'
+import { mean, percent, type Report } from './report.ts'
 import { createLibrary, ingest } from './system.ts'
 
 /** Workers in each round; in this order, so that neither comes after the other more often. */
@@ -41,19 +41,17 @@ export async function measureJobs(bench: Bench): Promise<Report> {
     rounds.push(await round(bench, system, corpus, workers))
   }
   const of = (workers: number) => rounds.filter((one) => one.workers === workers)
-  const rate = (workers: number) => median(of(workers).map(({ jobsASecond }) => jobsASecond))
-  const mean = (workers: number) =>
-    of(workers).reduce((sum, { jobsASecond }) => sum + jobsASecond, 0) / of(workers).length
-  const busy = (workers: number) => percent(median(of(workers).map((one) => one.busy)))
+  const rate = (workers: number) => mean(of(workers).map(({ jobsASecond }) => jobsASecond))
+  const busy = (workers: number) => percent(mean(of(workers).map((one) => one.busy)))
   const row = (workers: number) => [
     `${workers} ${workers === 1 ? 'worker' : 'workers'}`,
-    mean(workers).toFixed(2),
+    rate(workers).toFixed(2),
     of(workers)
       .map(({ jobsASecond }) => jobsASecond.toFixed(2))
       .join(', '),
     busy(workers),
   ]
-  const ratio = mean(2) / mean(1)
+  const ratio = rate(2) / rate(1)
   return {
     title: 'Jobs a second with one and two workers',
     about: `${bench.sizes.jobs} documents of ${WORDS_A_DOCUMENT} words a round (Markdown, HTML, text and PDF in equal parts), uploaded over REST, from the first upload to the end of the last job. Uploads go to an ingest process that runs no jobs; each worker is an ingest process with \`WORKER_CONCURRENCY=1\`. The model is a fake endpoint in a process of its own that answers after ${LATENCY_MS} ms.`,

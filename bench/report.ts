@@ -24,6 +24,10 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
 }
 
+export function mean(values: readonly number[]): number {
+  return sum(values) / values.length
+}
+
 /** Times in milliseconds as `p50 / p95 / p99`. */
 export function spread(times: readonly number[]): string {
   return [0.5, 0.95, 0.99].map((share) => milliseconds(percentile(times, share))).join(' / ')
