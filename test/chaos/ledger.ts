@@ -139,6 +139,8 @@ async function lookAtDocument(
   const found = await ask<SearchAnswer>(system, 'POST', '/library/api/search/', {
     query: `"${words}"`,
     limit: 5,
+    // A passage that resembles all others is not among the first by meaning; by its words there is no other.
+    search_types: ['fulltext'],
   })
   const hits = found.candidates.filter(({ item_uid }) => item_uid === job.item_uid)
   if (hits.length !== 1) ledger.faults.push(`${source_ref} is found ${hits.length} times by "${words}"`)

@@ -72,7 +72,7 @@ test('beside a system that takes in, replaces and deletes at full speed a backup
   for (let n = 0; n < 3; n++) {
     const dir = join(folder.path, `backup-${n}`)
     const made = await mnemosyne(['backup', dir, '--json', '--data-dir', system.dataDir])
-    expect(made, made.stderr).toMatchObject({ code: 0 })
+    expect(made, made.stdout + made.stderr).toMatchObject({ code: 0 })
     expect(JSON.parse(made.stdout)).toMatchObject({ dir, problems: [] })
     backups.push(dir)
   }

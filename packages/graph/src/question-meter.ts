@@ -1,9 +1,12 @@
-import { type Metrics, span } from '@mnemosyne/platform'
+import { type Metrics, SpanKind, span } from '@mnemosyne/platform'
 
-/** Runs the work of one question in a span, and takes its time. */
+/**
+ * Runs the work of one question in a span, and takes its time. With attributes it is asked of a server: the span is
+ * that of its client.
+ */
 export type QuestionMeter = <T>(
   question: string,
-  attributes: Record<string, string>,
+  attributes: Record<string, string | number>,
   work: () => Promise<T>,
 ) => Promise<T>
 
@@ -17,7 +20,8 @@ export function questionMeter(metrics: Metrics): QuestionMeter {
   return async (question, attributes, work) => {
     const from = performance.now()
     try {
-      return await span(`graph ${question}`, attributes, work)
+      const kind = 'server.address' in attributes ? SpanKind.CLIENT : SpanKind.INTERNAL
+      return await span(`graph ${question}`, attributes, work, kind)
     } finally {
       observe((performance.now() - from) / 1000, { query: question })
     }

@@ -208,7 +208,7 @@ function isFinal(error: unknown): boolean {
   return FINAL.has(code.toUpperCase())
 }
 
-const FINAL = new Set(['NEWER_SCHEMA', 'SQL_NEWER_SCHEMA', 'INVALID_BROKER_URL'])
+const FINAL = new Set(['NEWER_SCHEMA', 'SQL_NEWER_SCHEMA', 'INVALID_BROKER_URL', 'INVALID_GRAPH_URL'])
 
 /** Stands in until the service itself is there. */
 class StartingService implements Service {

@@ -81,6 +81,8 @@ type Rest<F> = F extends (tx: Transaction, ...args: infer A) => Promise<infer R>
 class Neo4jGraph implements GraphStore {
   readonly #log: Logger
   readonly #measure: QuestionMeter
+  /** Where questions go, for their spans. */
+  readonly #server: { 'server.address': string; 'server.port': number }
   readonly #db: Neo4jConnection
   readonly #known = new KnownKeys()
   readonly #looks = new Looks()
@@ -93,7 +95,10 @@ class Neo4jGraph implements GraphStore {
   constructor({ url, log, metrics }: Neo4jGraphOptions) {
     this.#log = log
     this.#measure = questionMeter(metrics)
-    this.#db = new Neo4jConnection(parseNeo4jUrl(url))
+    const address = parseNeo4jUrl(url)
+    const { hostname, port } = new URL(address.url)
+    this.#server = { 'server.address': hostname, 'server.port': Number(port) }
+    this.#db = new Neo4jConnection(address)
     this.#leftOvers = new LeftOvers(this.#db, log)
   }
 
@@ -227,7 +232,7 @@ class Neo4jGraph implements GraphStore {
   async #ask<T>(question: string, work: () => Promise<T>, ask?: Ask): Promise<T> {
     if (this.#closed) throw new GraphClosedError()
     ask?.signal?.throwIfAborted()
-    const attributes = { 'db.system.name': 'neo4j', 'db.operation.name': question }
+    const attributes = { ...this.#server, 'db.system.name': 'neo4j', 'db.operation.name': question }
     const answer = this.#kept(this.#measure(question, attributes, work))
     return ask?.signal ? untilAborted(answer, ask.signal) : answer
   }
