@@ -112,11 +112,16 @@ export async function realInside(dir: string, path: string): Promise<string | un
   throw new BlobKeyError('The key leads outside of the folder, through a symbolic link.')
 }
 
-/** Whether what was opened is what the path, free of links, leads to: a folder may have been replaced meanwhile. */
+/** Whether what was opened is what the path, free of links, leads to: it may have been replaced or removed meanwhile. */
 async function isStill(path: string, { dev, ino }: Stats): Promise<boolean> {
-  const real = await realpath(path)
-  const now = await stat(real)
-  return real === path && now.dev === dev && now.ino === ino
+  try {
+    const real = await realpath(path)
+    const now = await stat(real)
+    return real === path && now.dev === dev && now.ino === ino
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
 }
 
 const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'ENAMETOOLONG'])

@@ -180,6 +180,22 @@ export function blobsContract(name: string, open: () => Promise<BlobStore>): voi
         expect(await keys()).toEqual(['a/c'])
       })
 
+      it('lets a reader at the same moment have it whole, or find nothing', async () => {
+        const read = (key: string) =>
+          store.read(key, 10).then(
+            (bytes) => Buffer.from(bytes).toString(),
+            (error: unknown) => (error instanceof BlobNotFoundError ? 'nothing' : error),
+          )
+        const seen: unknown[] = []
+        for (let n = 0; n < 60; n++) {
+          await store.put(`race/${n}`, Buffer.from('whole'))
+          const reads = Array.from({ length: 4 }, () => read(`race/${n}`))
+          await store.delete(`race/${n}`)
+          seen.push(...(await Promise.all(reads)))
+        }
+        expect(seen.filter((what) => what !== 'whole' && what !== 'nothing')).toEqual([])
+      })
+
       it('frees a folder for a file of its name', async () => {
         await store.put('a/b/c', bytes('x'))
         await store.delete('a/b/c')
