@@ -14,6 +14,8 @@ const { values } = parseArgs({
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const random = seeded(Number(values.seed))
 await using closing = new AsyncDisposableStack()
+// Ctrl-C ends this process in order, and with it everything that it has started.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 say(`Seed ${values.seed}. Starting servers and services …`)
 const world = await openWorld(random, closing)
 world.traffic.start()

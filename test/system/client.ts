@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import type { Job, SearchAnswer, Workspace } from '@mnemosyne/contracts'
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
 
 /** The product as clients reach it, by its address and a token. */
 export class SystemClient {
@@ -54,16 +54,19 @@ export class SystemClient {
     return body
   }
 
-  /** The job when it has ended. */
+  /** The job when it has ended; rejects when that takes longer than `timeout` milliseconds. */
   async ended(jobId: string, timeout = 60_000): Promise<Job> {
-    return vi.waitFor(
-      async () => {
-        const job = (await this.call('GET', `/library/api/jobs/${jobId}/`)).body as Job
-        expect(['completed', 'failed']).toContain(job.status)
-        return job
-      },
-      { timeout, interval: 50 },
-    )
+    const deadline = performance.now() + timeout
+    for (;;) {
+      const answer = await this.call('GET', `/library/api/jobs/${jobId}/`).catch((error: Error) => error)
+      const job = answer instanceof Error ? undefined : (answer.body as Job | undefined)
+      if (job?.status === 'completed' || job?.status === 'failed') return job
+      if (performance.now() > deadline) {
+        const state = answer instanceof Error ? answer.message : answer.text
+        throw new Error(`job ${jobId} has not ended after ${timeout} ms: ${state}`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
   }
 
   async upload(
