@@ -18,6 +18,22 @@ const INHERITED = [
   'HF_ENDPOINT',
 ]
 
+const alive = new Set<ChildProcess>()
+
+/** No process outlives the one that started it, but for SIGKILL. */
+function killWithUs(child: ChildProcess): void {
+  if (alive.size === 0) process.once('exit', killAll)
+  alive.add(child)
+  child.once('exit', () => {
+    alive.delete(child)
+    if (alive.size === 0) process.off('exit', killAll)
+  })
+}
+
+function killAll(): void {
+  for (const child of alive) child.kill('SIGKILL')
+}
+
 /** One replica of a service: a process on a port of its own, that can be ended and started again. */
 export class ServiceProcess {
   readonly name: ServiceName
@@ -54,9 +70,7 @@ export class ServiceProcess {
     const main = fileURLToPath(new URL(`services/${this.name}/src/main.ts`, ROOT))
     const child = spawn(process.execPath, [main], { env: this.variables, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
-    const killWithUs = () => child.kill('SIGKILL')
-    process.once('exit', killWithUs)
-    child.once('exit', () => process.off('exit', killWithUs))
+    killWithUs(child)
     for (const stream of [child.stdout!, child.stderr!]) {
       let rest = ''
       stream.setEncoding('utf8').on('data', (piece: string) => {

@@ -87,10 +87,12 @@ export class Traffic {
     const file = { name: `${source_ref}.md`, content }
     const answer = await this.#client()
       .upload({ library_uid: this.#library_uid, source_ref }, file)
-      .catch(() => undefined)
-    if (answer?.status === 202 || answer?.status === 200) return answer.body
-    if (answer && answer.status < 500)
-      throw new Error(`an upload was refused: ${answer.status} ${answer.text}`)
+      .catch((error: Error) => error)
+    if (!(answer instanceof Error)) {
+      if (answer.status === 202 || answer.status === 200) return answer.body
+      if (answer.status < 500) throw new Error(`an upload was refused: ${answer.status} ${answer.text}`)
+    }
+    this.refusals.writes.push(reasonOf(answer))
     return undefined
   }
 
