@@ -1,48 +1,11 @@
 import { oc } from '@orpc/contract'
 import { z } from 'zod'
-import { FreeText, IsoTime, listOf, Name, Page, Uid } from './common.ts'
+import { AUDIT_RECORDS_MAX, AuditRecord } from './audit.ts'
+import { FreeText, listOf, Page, Uid } from './common.ts'
 import { Principal, Surface } from './principal.ts'
+import { EditToken, MintToken, Password, Preferences, User, UserToken } from './users.ts'
 
-const base = oc.route({ tags: ['auth'] })
-
-export const MembershipRole = z.enum(['owner', 'manager', 'reader'])
-export type MembershipRole = z.infer<typeof MembershipRole>
-
-export const User = z.object({
-  id: Uid,
-  username: z.string(),
-  email: z.string(),
-  is_active: z.boolean(),
-  is_staff: z.boolean(),
-  is_superuser: z.boolean(),
-  created_at: IsoTime,
-})
-export type User = z.infer<typeof User>
-
-/** `hint` is `tok_…` and the first 8 characters of the hash: enough to tell tokens apart, useless to call with. */
-export const UserToken = z.object({
-  id: Uid,
-  name: z.string(),
-  hint: z.string(),
-  is_active: z.boolean(),
-  expires_at: IsoTime.nullable(),
-  last_used_at: IsoTime.nullable(),
-  allowed_tools: z.array(z.string()),
-  allowed_libraries: z.array(z.string()),
-  created_at: IsoTime,
-})
-export type UserToken = z.infer<typeof UserToken>
-
-export const MintToken = z.object({
-  name: Name(100),
-  expires_at: IsoTime.nullable().default(null),
-  allowed_tools: z.array(FreeText(100)).max(100).default([]),
-  /** Library uids, or `["*"]`: every library that the user is a member of, and the global ones, live. */
-  allowed_libraries: z
-    .array(z.union([Uid, z.literal('*')]))
-    .max(1000)
-    .default([]),
-})
+const base = oc.route({ tags: ['profile'] })
 
 /** Why a credential was refused. Counted by reason; the wording for the caller is `detail`. */
 export const REFUSAL_REASONS = [
@@ -54,9 +17,32 @@ export const REFUSAL_REASONS = [
   'user_disabled',
   'team_on_rest',
   'bad_signature',
+  'unknown_kid',
+  'bad_claims',
+  'wrong_issuer',
   'per_turn',
+  'unknown_team',
+  'inactive_team',
+  'stale_jti',
+  'owner_disabled',
+  'bad_session',
+  'csrf',
 ] as const
 export const RefusalReason = z.enum(REFUSAL_REASONS)
+export type RefusalReason = z.infer<typeof RefusalReason>
+
+/** What a caller presents: the `Authorization` header, or a browser's session cookie. */
+export const Credential = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('bearer'), authorization: z.string().max(16_384) }),
+  z.object({
+    kind: z.literal('session'),
+    session: z.string().max(512),
+    csrf_token: z.string().max(512).nullable(),
+    /** Nothing is changed by the request, so it needs no CSRF token. */
+    safe: z.boolean(),
+  }),
+])
+export type Credential = z.infer<typeof Credential>
 
 export const Resolution = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('resolved'), principal: Principal }),
@@ -64,8 +50,35 @@ export const Resolution = z.discriminatedUnion('outcome', [
 ])
 export type Resolution = z.infer<typeof Resolution>
 
+const Me = User.extend({ preferences: Preferences })
+
+/** What is the caller's own. */
 export const authContract = {
-  me: base.route({ method: 'GET', path: '/profile/api/me/', summary: 'The caller' }).output(User),
+  me: base.route({ method: 'GET', path: '/profile/api/me/', summary: 'The caller' }).output(Me),
+  updateMe: base
+    .route({
+      method: 'PATCH',
+      path: '/profile/api/me/',
+      summary: "Change the caller's names and preferences",
+    })
+    .input(
+      z.object({
+        first_name: FreeText(150).optional(),
+        last_name: FreeText(150).optional(),
+        preferences: Preferences.partial().optional(),
+      }),
+    )
+    .output(Me),
+  changePassword: base
+    .route({
+      method: 'POST',
+      path: '/profile/api/password/',
+      summary: "Change the caller's password; every session of theirs ends, the one in use is made anew",
+      successStatus: 204,
+      outputStructure: 'detailed',
+    })
+    .input(z.object({ current_password: z.string().max(1_024), new_password: Password }))
+    .output(z.object({ headers: z.object({ 'set-cookie': z.string().optional() }) })),
   listTokens: base
     .route({
       method: 'GET',
@@ -84,6 +97,14 @@ export const authContract = {
     })
     .input(MintToken)
     .output(UserToken.extend({ token: z.string() })),
+  getToken: base
+    .route({ method: 'GET', path: '/profile/api/tokens/{id}/', summary: 'A token, masked' })
+    .input(z.object({ id: z.string() }))
+    .output(UserToken),
+  editToken: base
+    .route({ method: 'PATCH', path: '/profile/api/tokens/{id}/', summary: 'Change what a token is and may' })
+    .input(EditToken.extend({ id: z.string() }))
+    .output(UserToken),
   revokeToken: base
     .route({
       method: 'POST',
@@ -91,18 +112,30 @@ export const authContract = {
       summary: 'Revoke a token',
       successStatus: 204,
     })
-    .input(z.object({ id: Uid }))
+    .input(z.object({ id: z.string() }))
     .output(z.void()),
 }
+
+const HandOver = z.object({ library_uid: Uid, from: z.string(), to: z.string() })
 
 /** Between services only; the gateway routes none of these paths. */
 export const authInternalContract = {
   resolve: base
     .route({ method: 'POST', path: '/internal/auth/resolve/' })
-    .input(z.object({ authorization: z.string().max(16_384), surface: Surface }))
+    .input(z.object({ credential: Credential, surface: Surface }))
     .output(Resolution),
   putOwner: base
     .route({ method: 'POST', path: '/internal/auth/owners/', successStatus: 204 })
     .input(z.object({ library_uid: Uid, username: z.string() }))
+    .output(z.void()),
+  /** A library belongs to `to` now: they are an owner, and `from` is a manager of it. Idempotent. */
+  recordHandOver: base
+    .route({ method: 'POST', path: '/internal/auth/hand-overs/', successStatus: 204 })
+    .input(HandOver)
+    .output(z.void()),
+  /** For those who hold no broker. A record that is known is passed over. */
+  recordAudit: base
+    .route({ method: 'POST', path: '/internal/auth/audit/', successStatus: 204 })
+    .input(z.object({ records: z.array(AuditRecord).max(AUDIT_RECORDS_MAX) }))
     .output(z.void()),
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AuditRecord } from './audit.ts'
 import { Uid } from './common.ts'
 import { Job } from './ingest.ts'
 
@@ -10,12 +11,15 @@ export const EVENTS = {
   'library.created.v1': z.object({ library_uid: Uid, owner_username: z.string().nullable() }),
   'library.updated.v1': z.object({ library_uid: Uid }),
   'library.deleted.v1': z.object({ library_uid: Uid, workspace_id: z.string().nullable() }),
+  'library.handed_over.v1': z.object({ library_uid: Uid, from: z.string(), to: z.string() }),
   'item.deleted.v1': z.object({ item_uid: Uid, library_uid: Uid }),
   'ingest.job.accepted.v1': Job,
   'ingest.job.completed.v1': Job,
   'ingest.job.failed.v1': Job,
   'user.disabled.v1': z.object({ user_id: Uid }),
   'user_token.revoked.v1': z.object({ token_id: Uid, user_id: Uid }),
+  'team.changed.v1': z.object({ team_id: Uid }),
+  'audit.recorded.v1': AuditRecord,
 } as const
 
 export type EventType = keyof typeof EVENTS
@@ -34,7 +38,8 @@ export type CommandData<Q extends CommandQueue> = z.infer<(typeof COMMANDS)[Q]>
  * an event that is sent before its hearers have ever started has to wait for them.
  */
 export const SUBSCRIPTIONS = {
-  'auth.library-events': ['library.created.v1', 'library.deleted.v1'],
+  'auth.library-events': ['library.created.v1', 'library.deleted.v1', 'library.handed_over.v1'],
+  'auth.audit-events': ['audit.recorded.v1'],
   'ingest.library-events': ['library.deleted.v1', 'item.deleted.v1'],
   'library.ingest-events': ['ingest.job.accepted.v1', 'ingest.job.completed.v1', 'ingest.job.failed.v1'],
 } as const satisfies Record<string, readonly EventType[]>

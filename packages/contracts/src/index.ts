@@ -1,13 +1,13 @@
+export { accountsContract, CSRF_HEADER, SESSION_COOKIE, Session } from './accounts.ts'
+export { adminContract, NewUser, SigningKey } from './admin.ts'
+export { AUDIT_RECORDS_MAX, AuditRecord } from './audit.ts'
 export {
   authContract,
   authInternalContract,
-  MembershipRole,
-  MintToken,
+  Credential,
   REFUSAL_REASONS,
   RefusalReason,
   Resolution,
-  User,
-  UserToken,
 } from './auth.ts'
 export {
   type CallContext,
@@ -39,6 +39,7 @@ export {
 export {
   ContentHash,
   IngestRequest,
+  ingestAdminContract,
   ingestContract,
   Job,
   JobStage,
@@ -59,22 +60,27 @@ export {
   LibraryDetail,
   LibraryType,
   LibraryTypeInfo,
+  libraryAdminContract,
   libraryContract,
   libraryInternalContract,
   Workspace,
   WorkspaceId,
 } from './library.ts'
+export { Member, MembershipRole, membersContract } from './members.ts'
 export {
   DELEGATES,
   DELEGATION_HEADER,
   type Delegations,
   encodeDelegations,
+  hasStaffLevel,
   PRINCIPAL_HEADER,
   Principal,
   parseDelegations,
   REQUEST_ID_HEADER,
   SERVICE_NAMES,
   type ServiceName,
+  STAFF_LEVELS,
+  StaffLevel,
   Surface,
   servicePrincipal,
 } from './principal.ts'
@@ -89,3 +95,5 @@ export {
   SearchType,
   searchContract,
 } from './search.ts'
+export { Team, teamsContract } from './teams.ts'
+export { EditToken, GROUPS, Group, MintToken, Password, Preferences, User, UserToken } from './users.ts'

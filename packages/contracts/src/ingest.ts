@@ -147,6 +147,20 @@ export const ingestContract = {
   },
 }
 
+/** For staff: whatever there is, whoever owns it. */
+export const ingestAdminContract = {
+  jobs: base
+    .route({
+      tags: ['admin'],
+      method: 'GET',
+      path: '/admin/api/jobs/',
+      summary: 'All jobs, newest first (staff)',
+      outputStructure: 'detailed',
+    })
+    .input(Page.extend({ status: JobStatus.optional(), library_uid: Uid.optional() }))
+    .output(listOf(Job)),
+}
+
 /** The path of the multipart upload: streamed, so it is served beside the typed operations. */
 export const UPLOAD_PATH = '/library/api/items/upload/'
 

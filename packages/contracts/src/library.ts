@@ -229,6 +229,22 @@ const libraries = {
     .route({ method: 'GET', path: '/library/api/libraries/{uid}/', summary: 'A library' })
     .input(z.object({ uid: Uid }))
     .output(LibraryDetail),
+  update: base
+    .route({
+      method: 'PATCH',
+      path: '/library/api/libraries/{uid}/',
+      summary: 'Rename or describe a library, or hand it over (its owners; a global one: staff)',
+    })
+    .input(
+      z.object({
+        uid: z.string(),
+        name: Name(200).optional(),
+        description: FreeText(10_000).optional(),
+        /** Who owns it from now on; the former principal owner stays as a manager. */
+        owner_username: z.string().min(1).max(150).optional(),
+      }),
+    )
+    .output(LibraryDetail),
   delete: base
     .route({
       method: 'DELETE',
@@ -314,8 +330,42 @@ const libraryTypes = {
 
 export const libraryContract = { workspaces, libraries, collections, items, chunks, libraryTypes }
 
+/** For staff: whatever there is, whoever owns it. */
+export const libraryAdminContract = {
+  libraries: base
+    .route({
+      tags: ['admin'],
+      method: 'GET',
+      path: '/admin/api/libraries/',
+      summary: 'All libraries (staff)',
+      outputStructure: 'detailed',
+    })
+    .input(Page.extend({ owner: z.string().max(150).optional() }))
+    .output(listOf(Library)),
+}
+
 /** Between services only; the gateway routes none of these paths. */
 export const libraryInternalContract = {
+  /** Of these workspaces' libraries those that `owner_username` owns, in the order of their uids. */
+  librariesOf: base
+    .route({ method: 'POST', path: '/internal/library/libraries-of/' })
+    .input(z.object({ owner_username: z.string(), workspace_ids: z.array(z.string()).max(10_000) }))
+    .output(z.array(Uid)),
+  /** Uids of the libraries that a user owns. */
+  ownedLibraries: base
+    .route({ method: 'POST', path: '/internal/library/owned-libraries/' })
+    .input(z.object({ owner_username: z.string() }))
+    .output(z.array(Uid)),
+  /** Every library of `from` is one of `to`. Returns the uids of those that changed. Idempotent. */
+  reassignLibraries: base
+    .route({ method: 'POST', path: '/internal/library/reassignments/' })
+    .input(z.object({ from: z.string(), to: z.string() }))
+    .output(z.array(Uid)),
+  /** Deletes every library that a user owns. Returns their uids. Idempotent. */
+  deleteLibrariesOf: base
+    .route({ method: 'POST', path: '/internal/library/deletions/' })
+    .input(z.object({ owner_username: z.string() }))
+    .output(z.array(Uid)),
   /** The libraries that everybody may read. */
   globalLibraries: base
     .route({ method: 'GET', path: '/internal/library/global-libraries/' })

@@ -8,18 +8,34 @@ export const Surface = z.enum(['rest', 'mcp'])
 export type Surface = z.infer<typeof Surface>
 
 /**
+ * What somebody may do on staff surfaces and with global libraries; each level holds the ones before it. `delete`
+ * also for superusers, and for staff who are in no group.
+ */
+export const STAFF_LEVELS = ['none', 'view', 'change', 'delete'] as const
+export const StaffLevel = z.enum(STAFF_LEVELS)
+export type StaffLevel = z.infer<typeof StaffLevel>
+
+export function hasStaffLevel(user: { staff: StaffLevel } | null, wanted: StaffLevel): boolean {
+  return user !== null && STAFF_LEVELS.indexOf(user.staff) >= STAFF_LEVELS.indexOf(wanted)
+}
+
+/**
  * Who is calling, once a credential has been resolved. `resolved_libraries` is the ordered list of library
  * uids that may be read on this surface; an empty list sees nothing. `writable_libraries` (REST) are those
- * into which the caller may ingest. An empty `allowed_tools` permits every tool.
+ * into which the caller may ingest, `owned_libraries` (REST) those that the caller owns. An empty `allowed_tools`
+ * permits every tool. `user` is who acts: of a team, its owner. `address` is known where it matters, at login.
  */
 export const Principal = z.object({
   kind: z.enum(['user_token', 'team', 'session', 'local', 'anonymous', 'service']),
   surface: Surface,
-  user: z.object({ id: z.string(), username: z.string(), is_staff: z.boolean() }).nullable(),
+  user: z.object({ id: z.string(), username: z.string(), staff: StaffLevel }).nullable(),
   team_id: z.string().nullable(),
   token_id: z.string().nullable(),
+  session_id: z.string().nullable(),
+  address: z.string().nullable(),
   resolved_libraries: z.array(z.string()),
   writable_libraries: z.array(z.string()),
+  owned_libraries: z.array(z.string()),
   allowed_tools: z.array(z.string()),
 })
 export type Principal = z.infer<typeof Principal>
@@ -64,8 +80,11 @@ export function servicePrincipal(surface: Surface): Principal {
     user: null,
     team_id: null,
     token_id: null,
+    session_id: null,
+    address: null,
     resolved_libraries: [],
     writable_libraries: [],
+    owned_libraries: [],
     allowed_tools: [],
   }
 }

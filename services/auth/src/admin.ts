@@ -1,5 +1,6 @@
 import type { CallContext, Principal, User } from '@mnemosyne/contracts'
-import { type AuthContext, COMMAND_LINE, globalLibraries } from './context.ts'
+import { COMMAND_LINE } from './audit.ts'
+import { type AuthContext, globalLibraries } from './context.ts'
 import { membershipsOf } from './memberships.ts'
 import { localPrincipal } from './resolve.ts'
 import { seedSigningKey } from './signing-keys.ts'

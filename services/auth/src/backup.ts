@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import type { Clock, SchemaRecord, Sql } from '@mnemosyne/platform'
+import { serviceActor } from './audit.ts'
 import { forgetLibrary, putOwner } from './memberships.ts'
 import { type AuthTables, authMigrations } from './schema.ts'
 
@@ -8,6 +10,13 @@ export const authSchema: SchemaRecord<AuthTables> = {
   migrations: authMigrations,
   tables: {
     user: { key: ['id'] },
+    group: { key: ['name'] },
+    group_membership: { key: ['user_id', 'group_name'] },
+    user_rename: { key: ['from_username'] },
+    session: 'left out',
+    login_failure: 'left out',
+    team: { key: ['id'] },
+    team_workspace_assignment: { key: ['team_id', 'workspace_id'] },
     user_token: { key: ['id'] },
     library_membership: { key: ['user_id', 'library_uid', 'role'] },
     signing_key: { key: ['kid'] },
@@ -24,13 +33,13 @@ export async function agreeWithLibraries(
   { sql, clock }: { sql: Sql<AuthTables>; clock: Clock },
   libraries: readonly { uid: string; owner_username: string | null }[],
 ): Promise<void> {
-  const by = { actor: 'service', requestId: 'restore' }
+  const by = serviceActor('restore')
+  const context = { sql, clock, ids: randomUUID }
   const there = new Set(libraries.map(({ uid }) => uid))
-  for (const uid of await namedLibraries(sql))
-    if (!there.has(uid)) await forgetLibrary({ sql, clock }, by, uid)
+  for (const uid of await namedLibraries(sql)) if (!there.has(uid)) await forgetLibrary(context, by, uid)
   for (const { uid, owner_username } of libraries) {
     if (owner_username === null || !(await isActive(sql, owner_username))) continue
-    await putOwner({ sql, clock }, by, { library_uid: uid, username: owner_username })
+    await putOwner(context, by, { library_uid: uid, username: owner_username })
   }
 }
 

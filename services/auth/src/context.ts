@@ -1,11 +1,4 @@
-import type {
-  Client,
-  Delegations,
-  EventData,
-  EventType,
-  libraryInternalContract,
-  Principal,
-} from '@mnemosyne/contracts'
+import type { Client, Delegations, EventData, EventType, libraryInternalContract } from '@mnemosyne/contracts'
 import {
   type Clock,
   cloudEvent,
@@ -30,33 +23,6 @@ export interface AuthContext {
   /** Makes a uuid. */
   ids: () => string
   log: Logger
-}
-
-/** On whose behalf something is done, for the audit log. */
-export interface Actor {
-  /** A user's id, or `command-line`, `service`. */
-  actor: string
-  requestId: string
-}
-
-export const COMMAND_LINE: Actor = { actor: 'command-line', requestId: '' }
-
-export function actorOf(context: { principal: Principal; requestId: string }): Actor {
-  return { actor: context.principal.user?.id ?? context.principal.kind, requestId: context.requestId }
-}
-
-/** Appends to the audit log, in the transaction of the change. */
-export async function audit(
-  tx: Tx,
-  { clock }: Pick<AuthContext, 'clock'>,
-  { actor, requestId }: Actor,
-  action: string,
-  target: string,
-): Promise<void> {
-  await tx
-    .insertInto('audit_log')
-    .values({ actor, action, target, request_id: requestId, created_at: clock().toISOString() })
-    .execute()
 }
 
 /** Announces a change, in its transaction. Wake the relay after the commit. */

@@ -1,5 +1,6 @@
 import { DomainError } from '@mnemosyne/platform'
-import { type Actor, type AuthContext, audit } from './context.ts'
+import { type Actor, audit } from './audit.ts'
+import type { AuthContext } from './context.ts'
 import type { Membership } from './scope.ts'
 import { userByName } from './users.ts'
 
@@ -14,7 +15,7 @@ export function membershipsOf({ sql }: Pick<AuthContext, 'sql'>, userId: string)
 
 /** Makes `username` an owner of a library. Idempotent. Throws DomainError USER_NOT_FOUND, USER_DISABLED. */
 export async function putOwner(
-  context: Pick<AuthContext, 'sql' | 'clock'>,
+  context: Pick<AuthContext, 'sql' | 'clock' | 'ids'>,
   by: Actor,
   { library_uid, username }: { library_uid: string; username: string },
 ): Promise<void> {
@@ -27,7 +28,11 @@ export async function putOwner(
       .onConflict((conflict) => conflict.columns(['user_id', 'library_uid', 'role']).doNothing())
       .executeTakeFirst()
     if (numInsertedOrUpdatedRows) {
-      await audit(tx, context, by, 'membership.owner', `${library_uid} ${user.id}`)
+      await audit(tx, context, by, {
+        action: 'membership.added',
+        target: library_uid,
+        detail: { user_id: user.id, username, role: 'owner' },
+      })
     }
   })
 }
@@ -37,7 +42,7 @@ export async function putOwner(
  * nothing. Idempotent.
  */
 export async function forgetLibrary(
-  context: Pick<AuthContext, 'sql' | 'clock'>,
+  context: Pick<AuthContext, 'sql' | 'clock' | 'ids'>,
   by: Actor,
   libraryUid: string,
 ): Promise<void> {
@@ -62,6 +67,6 @@ export async function forgetLibrary(
         .execute()
     }
     if (numDeletedRows > 0n || tokens.length > 0)
-      await audit(tx, context, by, 'library.forgotten', libraryUid)
+      await audit(tx, context, by, { action: 'library.forgotten', target: libraryUid })
   }, options)
 }

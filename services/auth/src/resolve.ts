@@ -1,13 +1,14 @@
-import type { Delegations, Principal, Resolution, Surface } from '@mnemosyne/contracts'
+import type { Credential, Delegations, Principal, Resolution, Surface } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
 import { type AuthContext, globalLibraries } from './context.ts'
 import { classify, refused, UNKNOWN_TOKEN } from './credential.ts'
 import { membershipsOf } from './memberships.ts'
 import { mcpScope, restScope } from './scope.ts'
-import { userByName } from './users.ts'
+import { staffLevel } from './staff-level.ts'
+import { groupsOf, type UserRow, userByName } from './users.ts'
 
 export interface ResolveRequest {
-  authorization: string
+  credential: Credential
   surface: Surface
   delegations: Delegations
   signal?: AbortSignal
@@ -20,26 +21,39 @@ export interface ResolveRequest {
  * request. Throws DomainError LIBRARY_UNAVAILABLE when a dependency is down.
  */
 export async function resolve(context: AuthContext, request: ResolveRequest): Promise<Resolution> {
-  const { authorization, surface, delegations, signal } = request
-  const credential = classify(authorization, surface)
-  if ('outcome' in credential) return credential
-  const found = await tokenByHash(context, credential.hash)
+  const { credential, surface } = request
+  if (credential.kind === 'session') {
+    return refused('bad_session', 'Your session has ended. Sign in again.')
+  }
+  const classified = classify(credential.authorization, surface)
+  if ('outcome' in classified) return classified
+  return resolveUserToken(context, request, classified.hash)
+}
+
+async function resolveUserToken(
+  context: AuthContext,
+  { surface, delegations, signal, used }: ResolveRequest,
+  hash: string,
+): Promise<Resolution> {
+  const found = await tokenByHash(context, hash)
   if (!found) return UNKNOWN_TOKEN
   if (found.token_active !== 1) return refused('inactive_token', 'Token has been deactivated.')
   if (found.expires_at !== null && found.expires_at <= context.clock().toISOString()) {
     return refused('expired', 'Token has expired.')
   }
   if (found.user_active !== 1) return refused('user_disabled', 'User account is disabled.')
-  const [memberships, global] = await Promise.all([
+  const user = { ...found, id: found.user_id }
+  const [person, memberships, global] = await Promise.all([
+    actingUser(context, user),
     membershipsOf(context, found.user_id),
     globalLibraries(context, delegations, signal),
   ])
-  request.used({ id: found.token_id, lastUsedAt: found.last_used_at })
+  used({ id: found.token_id, lastUsedAt: found.last_used_at })
   const principal: Principal = {
+    ...NOBODY,
     kind: 'user_token',
     surface,
-    user: { id: found.user_id, username: found.username, is_staff: found.is_staff === 1 },
-    team_id: null,
+    user: person,
     token_id: found.token_id,
     allowed_tools: JSON.parse(found.allowed_tools),
     ...(surface === 'rest'
@@ -57,20 +71,44 @@ export async function localPrincipal(
 ): Promise<Principal> {
   const user = await userByName(context, username)
   if (user.is_active !== 1) throw new DomainError('USER_DISABLED', `The account "${username}" is disabled.`)
-  const [memberships, global] = await Promise.all([
+  return { ...NOBODY, kind: 'local', ...(await restOf(context, user, delegations)) }
+}
+
+/** What a person is on REST, however they came in. */
+export async function restOf(
+  context: AuthContext,
+  user: Pick<UserRow, 'id' | 'username' | 'is_staff' | 'is_superuser'>,
+  delegations: Delegations,
+  signal?: AbortSignal,
+) {
+  const [person, memberships, global] = await Promise.all([
+    actingUser(context, user),
     membershipsOf(context, user.id),
-    globalLibraries(context, delegations),
+    globalLibraries(context, delegations, signal),
   ])
+  return { surface: 'rest' as const, user: person, ...restScope(memberships, global) }
+}
+
+/** Who acts, as a principal names them. */
+export async function actingUser(
+  { sql }: Pick<AuthContext, 'sql'>,
+  user: Pick<UserRow, 'id' | 'username' | 'is_staff' | 'is_superuser'>,
+): Promise<NonNullable<Principal['user']>> {
   return {
-    kind: 'local',
-    surface: 'rest',
-    user: { id: user.id, username: user.username, is_staff: user.is_staff === 1 },
-    team_id: null,
-    token_id: null,
-    allowed_tools: [],
-    ...restScope(memberships, global),
+    id: user.id,
+    username: user.username,
+    staff: staffLevel(user, await groupsOf(sql.read, user.id)),
   }
 }
+
+/** What principals of every kind have beside what is theirs. */
+export const NOBODY = {
+  team_id: null,
+  token_id: null,
+  session_id: null,
+  address: null,
+  allowed_tools: [],
+} satisfies Partial<Principal>
 
 function tokenByHash({ sql }: Pick<AuthContext, 'sql'>, hash: string) {
   return sql.read
@@ -87,6 +125,7 @@ function tokenByHash({ sql }: Pick<AuthContext, 'sql'>, hash: string) {
       'user.username',
       'user.is_active as user_active',
       'user.is_staff',
+      'user.is_superuser',
     ])
     .where('user_token.token_hash', '=', hash)
     .executeTakeFirst()

@@ -1,6 +1,6 @@
-import type { MembershipRole } from '@mnemosyne/contracts'
-import { type Migration, type OutboxTables, outboxMigration } from '@mnemosyne/platform'
-import type { Generated } from 'kysely'
+import type { Group, MembershipRole, Preferences } from '@mnemosyne/contracts'
+import { type ColumnTypes, type Migration, type OutboxTables, outboxMigration } from '@mnemosyne/platform'
+import { type Generated, sql } from 'kysely'
 
 /** Booleans are 0 and 1, lists are JSON, times ISO 8601 UTC with milliseconds, so that they compare as text. */
 export interface AuthTables extends OutboxTables {
@@ -16,9 +16,46 @@ export interface AuthTables extends OutboxTables {
     is_staff: number
     is_superuser: number
     organization: string
+    theme: Preferences['theme']
+    time_zone: string
+    date_format: Preferences['date_format']
     created_at: string
     updated_at: string
   }
+  group: { name: Group; created_at: string }
+  group_membership: { user_id: string; group_name: Group }
+  /** A rename that the library service has not followed yet: both names are taken until it has. */
+  user_rename: { user_id: string; from_username: string; to_username: string; created_at: string }
+  session: {
+    id: string
+    user_id: string
+    /** SHA-256 of the cookie's value in hex. */
+    secret_hash: string
+    csrf_token: string
+    created_at: string
+    last_used_at: string
+    expires_at: string
+  }
+  /** Failed logins of one user name from one address, known user or not. */
+  login_failure: {
+    address: string
+    username: string
+    failures: number
+    last_failed_at: string
+    locked_until: string | null
+  }
+  team: {
+    /** Given by who created it. */
+    id: string
+    name: string
+    owner_id: string
+    active: number
+    /** Of the one token that is good. */
+    active_jti: string | null
+    created_at: string
+    updated_at: string
+  }
+  team_workspace_assignment: { team_id: string; workspace_id: string; created_at: string }
   user_token: {
     id: string
     user_id: string
@@ -50,12 +87,22 @@ export interface AuthTables extends OutboxTables {
     created_at: string
     retired_at: string | null
   }
+  /** Append-only: the database refuses to change or delete a row. */
   audit_log: {
     id: Generated<number>
-    /** A user's id, or `command-line`, `service`. */
+    /** Of the record, whoever made it; null in rows of before there were such. */
+    record_id: string | null
+    /** A user's id, or `anonymous`, `command-line`, `service`. */
     actor: string
+    username: string | null
+    team_id: string | null
+    token_id: string | null
     action: string
     target: string
+    outcome: 'done' | 'refused'
+    count: number
+    /** JSON object. */
+    detail: string
     request_id: string
     created_at: string
   }
@@ -131,4 +178,127 @@ const initial: Migration = {
   },
 }
 
-export const authMigrations: readonly Migration[] = [outboxMigration, initial]
+const identity: Migration = {
+  name: 'auth-0002-identity',
+  async up(db, { text, dialect }) {
+    const columns = [
+      ['theme', 'system'],
+      ['time_zone', 'UTC'],
+      ['date_format', 'iso'],
+    ] as const
+    for (const [name, value] of columns) {
+      await db.schema
+        .alterTable('user')
+        .addColumn(name, text, (column) => column.notNull().defaultTo(value))
+        .execute()
+    }
+    await db.schema
+      .createTable('group')
+      .addColumn('name', text, (column) => column.primaryKey())
+      .addColumn('created_at', text, (column) => column.notNull())
+      .execute()
+    await db.schema
+      .createTable('group_membership')
+      .addColumn('user_id', text, (column) => column.notNull().references('user.id').onDelete('cascade'))
+      .addColumn('group_name', text, (column) => column.notNull().references('group.name'))
+      .addPrimaryKeyConstraint('group_membership_pk', ['user_id', 'group_name'])
+      .execute()
+    await db.schema
+      .createTable('user_rename')
+      .addColumn('from_username', text, (column) => column.primaryKey())
+      .addColumn('to_username', text, (column) => column.notNull().unique())
+      .addColumn('user_id', text, (column) => column.notNull().references('user.id').onDelete('cascade'))
+      .addColumn('created_at', text, (column) => column.notNull())
+      .execute()
+    await db.schema
+      .createTable('session')
+      .addColumn('id', text, (column) => column.primaryKey())
+      .addColumn('user_id', text, (column) => column.notNull().references('user.id').onDelete('cascade'))
+      .addColumn('secret_hash', text, (column) => column.notNull().unique())
+      .addColumn('csrf_token', text, (column) => column.notNull())
+      .addColumn('created_at', text, (column) => column.notNull())
+      .addColumn('last_used_at', text, (column) => column.notNull())
+      .addColumn('expires_at', text, (column) => column.notNull())
+      .execute()
+    await db.schema.createIndex('session_by_user').on('session').column('user_id').execute()
+    await db.schema.createIndex('session_by_expiry').on('session').column('expires_at').execute()
+    await db.schema
+      .createTable('login_failure')
+      .addColumn('address', text, (column) => column.notNull())
+      .addColumn('username', text, (column) => column.notNull())
+      .addColumn('failures', 'integer', (column) => column.notNull())
+      .addColumn('last_failed_at', text, (column) => column.notNull())
+      .addColumn('locked_until', text)
+      .addPrimaryKeyConstraint('login_failure_pk', ['address', 'username'])
+      .execute()
+    await db.schema
+      .createIndex('login_failure_by_time')
+      .on('login_failure')
+      .column('last_failed_at')
+      .execute()
+    await db.schema
+      .createTable('team')
+      .addColumn('id', text, (column) => column.primaryKey())
+      .addColumn('name', text, (column) => column.notNull())
+      .addColumn('owner_id', text, (column) => column.notNull().references('user.id'))
+      .addColumn('active', 'integer', (column) => column.notNull())
+      .addColumn('active_jti', text)
+      .addColumn('created_at', text, (column) => column.notNull())
+      .addColumn('updated_at', text, (column) => column.notNull())
+      .execute()
+    await db.schema.createIndex('team_by_owner').on('team').columns(['owner_id', 'created_at']).execute()
+    await db.schema
+      .createTable('team_workspace_assignment')
+      .addColumn('team_id', text, (column) => column.notNull().references('team.id').onDelete('cascade'))
+      .addColumn('workspace_id', text, (column) => column.notNull())
+      .addColumn('created_at', text, (column) => column.notNull())
+      .addPrimaryKeyConstraint('team_workspace_assignment_pk', ['team_id', 'workspace_id'])
+      .execute()
+    await extendAuditLog(db, text)
+    await sealAuditLog(db, dialect)
+  },
+}
+
+async function extendAuditLog(db: Parameters<Migration['up']>[0], text: ColumnTypes['text']): Promise<void> {
+  const table = () => db.schema.alterTable('audit_log')
+  for (const name of ['record_id', 'username', 'team_id', 'token_id']) {
+    await table().addColumn(name, text).execute()
+  }
+  await table()
+    .addColumn('outcome', text, (column) => column.notNull().defaultTo('done'))
+    .execute()
+  await table()
+    .addColumn('count', 'integer', (column) => column.notNull().defaultTo(1))
+    .execute()
+  await table()
+    .addColumn('detail', text, (column) => column.notNull().defaultTo('{}'))
+    .execute()
+  await db.schema.createIndex('audit_log_record').on('audit_log').column('record_id').unique().execute()
+  for (const column of ['actor', 'action', 'target', 'request_id', 'created_at']) {
+    await db.schema.createIndex(`audit_log_by_${column}`).on('audit_log').columns([column, 'id']).execute()
+  }
+}
+
+/** What is written stays as it is, whoever holds the connection. */
+async function sealAuditLog(
+  db: Parameters<Migration['up']>[0],
+  dialect: ColumnTypes['dialect'],
+): Promise<void> {
+  if (dialect === 'sqlite') {
+    for (const change of ['update', 'delete']) {
+      await sql
+        .raw(
+          `create trigger audit_log_no_${change} before ${change} on audit_log ` +
+            `begin select raise(abort, 'audit_log is append-only'); end`,
+        )
+        .execute(db)
+    }
+    return
+  }
+  await sql`create or replace function refuse_audit_change() returns trigger language plpgsql as
+    $$ begin raise exception 'audit_log is append-only'; end $$`.execute(db)
+  await sql`create trigger audit_log_sealed before update or delete or truncate on audit_log
+    for each statement execute function refuse_audit_change()`.execute(db)
+}
+
+export const authMigrations: readonly Migration[] = [outboxMigration, initial, identity]

@@ -27,6 +27,7 @@ describe('on REST a user reads and writes', () => {
     expect(restScope(memberships, global)).toEqual({
       resolved_libraries: resolved,
       writable_libraries: writable,
+      owned_libraries: memberships.some(({ role }) => role === 'owner') ? ['b-owned'] : [],
     })
   })
 })
@@ -50,6 +51,7 @@ describe('on MCP a token sees', () => {
     expect(mcpScope(allowed, memberships, global)).toEqual({
       resolved_libraries: resolved,
       writable_libraries: [],
+      owned_libraries: [],
     })
   })
 })

@@ -11,9 +11,11 @@ export const ALL_LIBRARIES = '*'
 /** On REST a token acts as its user: all that they read, and all that they may ingest into. Sorted. */
 export function restScope(memberships: readonly Membership[], global: readonly string[]) {
   const writable = memberships.filter(({ role }) => role !== 'reader')
+  const owned = memberships.filter(({ role }) => role === 'owner')
   return {
     resolved_libraries: union(memberships, global),
     writable_libraries: union(writable, global),
+    owned_libraries: union(owned, []),
   }
 }
 
@@ -24,12 +26,14 @@ export function mcpScope(
   global: readonly string[],
 ) {
   const readable = union(memberships, global)
-  if (allowed.includes(ALL_LIBRARIES)) return { resolved_libraries: readable, writable_libraries: [] }
+  if (allowed.includes(ALL_LIBRARIES)) return readOnly(readable)
   const known = new Set(readable)
-  return {
-    resolved_libraries: [...new Set(allowed)].filter((uid) => known.has(uid)),
-    writable_libraries: [],
-  }
+  return readOnly([...new Set(allowed)].filter((uid) => known.has(uid)))
+}
+
+/** What is read on MCP: nothing is changed there. */
+export function readOnly(uids: string[]) {
+  return { resolved_libraries: uids, writable_libraries: [], owned_libraries: [] }
 }
 
 function union(memberships: readonly Membership[], global: readonly string[]): string[] {

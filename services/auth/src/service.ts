@@ -18,6 +18,7 @@ import {
   type Verifier,
 } from '@mnemosyne/platform'
 import { type AuthAdmin, createAdmin } from './admin.ts'
+import { append, serviceActor } from './audit.ts'
 import type { AuthContext, LibraryClient } from './context.ts'
 import { createLastUsed } from './last-used.ts'
 import { forgetLibrary, putOwner } from './memberships.ts'
@@ -51,6 +52,14 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
     topics: [...SUBSCRIPTIONS['auth.library-events']],
     handle: untilHandled((message) => hearLibraryEvent(context, message), log),
   })
+  const records = await bus.subscribe({
+    queue: 'auth.audit-events',
+    topics: [...SUBSCRIPTIONS['auth.audit-events']],
+    handle: untilHandled(async (message) => {
+      const { data } = readEvent(message, EVENTS['audit.recorded.v1'])
+      await sql.transaction((tx) => append(tx, [data]))
+    }, log),
+  })
   const relay = startRelay({ sql, bus, clock, log, metrics })
   wakeable.wake = () => relay.wake()
   const readiness = () => readinessOfAuth(sql, bus)
@@ -70,6 +79,7 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
     admin: createAdmin(context),
     async stop() {
       await events.close()
+      await records.close()
       await relay.stop()
       await lastUsed.stop()
     },
@@ -80,7 +90,7 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
 async function hearLibraryEvent(context: AuthContext, message: BusMessage): Promise<void> {
   if (message.destination === 'library.deleted.v1') {
     const { id, data } = readEvent(message, EVENTS['library.deleted.v1'])
-    await forgetLibrary(context, { actor: 'service', requestId: id }, data.library_uid)
+    await forgetLibrary(context, serviceActor(id), data.library_uid)
     return
   }
   // The library service asks for the owner's membership before it answers; this heals a crash in between.
@@ -88,7 +98,7 @@ async function hearLibraryEvent(context: AuthContext, message: BusMessage): Prom
   if (data.owner_username === null) return
   const owner = { library_uid: data.library_uid, username: data.owner_username }
   try {
-    await putOwner(context, { actor: 'service', requestId: id }, owner)
+    await putOwner(context, serviceActor(id), owner)
   } catch (error) {
     if (!(error instanceof DomainError) || error.code === 'SQL_UNAVAILABLE') throw error
     context.log.warn(

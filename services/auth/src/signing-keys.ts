@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { DomainError, FieldError } from '@mnemosyne/platform'
-import { type Actor, type AuthContext, audit } from './context.ts'
+import { type Actor, audit } from './audit.ts'
+import type { AuthContext } from './context.ts'
 
 const KID = /^[A-Za-z0-9._-]{1,64}$/
 
@@ -48,8 +49,10 @@ export async function seedSigningKey(
             .execute()
         : []
       const retired = others.map((other) => other.kid).sort()
-      await audit(tx, context, by, known ? 'signing_key.made_current' : 'signing_key.created', kid)
-      for (const other of retired) await audit(tx, context, by, 'signing_key.retired', other)
+      const action = known ? 'signing_key.made_current' : 'signing_key.created'
+      await audit(tx, context, by, { action, target: kid })
+      for (const other of retired)
+        await audit(tx, context, by, { action: 'signing_key.retired', target: other })
       return { kid, created: !known, retired }
     },
     { isolation: 'serializable' },

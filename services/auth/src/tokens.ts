@@ -1,7 +1,8 @@
 import type { UserToken } from '@mnemosyne/contracts'
 import { DomainError, FieldError } from '@mnemosyne/platform'
 import type { Selectable } from 'kysely'
-import { type Actor, type AuthContext, announce, audit } from './context.ts'
+import { type Actor, audit } from './audit.ts'
+import { type AuthContext, announce } from './context.ts'
 import { hintOf, newToken } from './credential.ts'
 import type { AuthTables } from './schema.ts'
 import { ALL_LIBRARIES } from './scope.ts'
@@ -50,7 +51,11 @@ export async function mintToken(
   }
   await context.sql.transaction(async (tx) => {
     await tx.insertInto('user_token').values(row).execute()
-    await audit(tx, context, by, 'user_token.minted', row.id)
+    await audit(tx, context, by, {
+      action: 'user_token.minted',
+      target: row.id,
+      detail: { user_id: row.user_id },
+    })
   })
   return { ...tokenOf(row), token: plaintext }
 }
@@ -91,7 +96,11 @@ export async function revokeToken(
       .executeTakeFirst()
     if (numUpdatedRows === 0n) return
     await announce(tx, context, 'user_token.revoked.v1', { token_id: tokenId, user_id: userId })
-    await audit(tx, context, by, 'user_token.revoked', tokenId)
+    await audit(tx, context, by, {
+      action: 'user_token.revoked',
+      target: tokenId,
+      detail: { user_id: userId },
+    })
   })
   context.relay.wake()
 }

@@ -1,8 +1,9 @@
-import type { User } from '@mnemosyne/contracts'
+import type { Group, User } from '@mnemosyne/contracts'
 import { DomainError, FieldError, isUniqueViolation } from '@mnemosyne/platform'
 import { hash } from '@node-rs/argon2'
 import type { Selectable } from 'kysely'
-import { type Actor, type AuthContext, announce, audit } from './context.ts'
+import { type Actor, audit } from './audit.ts'
+import { type AuthContext, announce, type Tx } from './context.ts'
 import type { AuthTables } from './schema.ts'
 
 export type UserRow = Selectable<AuthTables['user']>
@@ -39,13 +40,20 @@ export async function createUser(context: AuthContext, by: Actor, input: NewUser
     is_staff: input.staff || input.superuser ? 1 : 0,
     is_superuser: input.superuser ? 1 : 0,
     organization: '',
+    theme: 'system',
+    time_zone: 'UTC',
+    date_format: 'iso',
     created_at: now,
     updated_at: now,
   }
   try {
     await context.sql.transaction(async (tx) => {
       await tx.insertInto('user').values(row).execute()
-      await audit(tx, context, by, 'user.created', row.id)
+      await audit(tx, context, by, {
+        action: 'user.created',
+        target: row.id,
+        detail: { username: row.username },
+      })
     })
   } catch (cause) {
     if (!isUniqueViolation(cause)) throw cause
@@ -57,7 +65,7 @@ export async function createUser(context: AuthContext, by: Actor, input: NewUser
       },
     )
   }
-  return userOf(row)
+  return userOf(row, [])
 }
 
 /** Disables a user: none of their credentials is good from the next request on. Idempotent. */
@@ -72,7 +80,7 @@ export async function disableUser(context: AuthContext, by: Actor, username: str
       .executeTakeFirst()
     if (numUpdatedRows === 0n) return
     await announce(tx, context, 'user.disabled.v1', { user_id: id })
-    await audit(tx, context, by, 'user.disabled', id)
+    await audit(tx, context, by, { action: 'user.disabled', target: id, detail: { username } })
   })
   context.relay.wake()
 }
@@ -103,18 +111,35 @@ export async function firstUser({ sql }: Pick<AuthContext, 'sql'>): Promise<User
     .orderBy('id')
     .limit(1)
     .executeTakeFirst()
-  return row ? userOf(row) : null
+  return row ? userOf(row, await groupsOf(sql.read, row.id)) : null
 }
 
-export function userOf(row: UserRow): User {
+/** The groups that a user is in, sorted. */
+export async function groupsOf(db: Tx | AuthContext['sql']['read'], userId: string): Promise<Group[]> {
+  const rows = await db
+    .selectFrom('group_membership')
+    .select('group_name')
+    .where('user_id', '=', userId)
+    .orderBy('group_name')
+    .execute()
+  return rows.map(({ group_name }) => group_name)
+}
+
+export function userOf(row: UserRow, groups: Group[]): User {
   return {
     id: row.id,
     username: row.username,
     email: row.email,
+    first_name: row.first_name,
+    last_name: row.last_name,
+    organization: row.organization,
     is_active: row.is_active === 1,
     is_staff: row.is_staff === 1,
     is_superuser: row.is_superuser === 1,
+    groups,
+    has_password: row.password_hash !== null,
     created_at: row.created_at,
+    updated_at: row.updated_at,
   }
 }
 

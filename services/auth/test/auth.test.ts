@@ -80,8 +80,11 @@ function suite(freshUrl: () => Promise<string>): void {
         principal: {
           kind: 'user_token',
           surface: 'rest',
-          user: { id: alice.id, username: 'alice', is_staff: false },
+          user: { id: alice.id, username: 'alice', staff: 'none' },
           team_id: null,
+          session_id: null,
+          address: null,
+          owned_libraries: [LIBRARY.b],
           token_id: id,
           resolved_libraries: [LIBRARY.a, LIBRARY.b, LIBRARY.g],
           writable_libraries: [LIBRARY.b, LIBRARY.g],
@@ -177,7 +180,7 @@ function suite(freshUrl: () => Promise<string>): void {
       const { token } = await createToken('alice')
       const client = await world.internal(await world.auth.admin.localPrincipal('alice', world.call))
       await expect(
-        client.resolve({ authorization: `Bearer ${token}`, surface: 'rest' }),
+        client.resolve({ credential: { kind: 'bearer', authorization: `Bearer ${token}` }, surface: 'rest' }),
       ).rejects.toMatchObject({
         status: 403,
       })
@@ -204,7 +207,8 @@ function suite(freshUrl: () => Promise<string>): void {
   describe('a profile', () => {
     test('is the caller', async () => {
       const alice = await createUser('alice', { staff: true })
-      expect(await (await world.as('alice')).me()).toEqual(alice)
+      const preferences = { theme: 'system', time_zone: 'UTC', date_format: 'iso' }
+      expect(await (await world.as('alice')).me()).toEqual({ ...alice, preferences })
       expect(alice).toMatchObject({
         username: 'alice',
         email: 'alice@example.org',
@@ -327,7 +331,7 @@ function suite(freshUrl: () => Promise<string>): void {
       expect(await world.sql.read.selectFrom('library_membership').select('role').execute()).toEqual([
         { role: 'owner' },
       ])
-      expect(await auditOf('membership.owner')).toHaveLength(1)
+      expect(await auditOf('membership.added')).toHaveLength(1)
     })
 
     test.each([
@@ -445,7 +449,7 @@ function suite(freshUrl: () => Promise<string>): void {
       expect(await world.auth.admin.localPrincipal('alice', world.call)).toMatchObject({
         kind: 'local',
         surface: 'rest',
-        user: { username: 'alice', is_staff: true },
+        user: { username: 'alice', staff: 'delete' },
         resolved_libraries: [LIBRARY.a, LIBRARY.g],
         writable_libraries: [LIBRARY.a, LIBRARY.g],
       })

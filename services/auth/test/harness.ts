@@ -129,7 +129,8 @@ export async function openWorld(url: string): Promise<World> {
     sign,
     call,
     internal,
-    resolve: async (authorization, surface) => (await internal()).resolve({ authorization, surface }),
+    resolve: async (authorization, surface) =>
+      (await internal()).resolve({ credential: { kind: 'bearer', authorization }, surface }),
     as: async (username) => clientOf(authContract, await auth.admin.localPrincipal(username, call)),
     publishDeletion: (library_uid) => publish('library.deleted.v1', { library_uid, workspace_id: null }),
     publishCreation: (library_uid, owner_username) =>

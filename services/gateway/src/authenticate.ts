@@ -52,7 +52,9 @@ export function createAuthenticate(options: { auth: FetchHandler; assert: Assert
     if (authorization.length > AUTHORIZATION_MAX) return refused('unknown_token', 'Invalid MCP token.')
     try {
       const resolution = Resolution.parse(
-        await within(PATIENCE_MS, (signal) => client.resolve({ authorization, surface }, { signal })),
+        await within(PATIENCE_MS, (signal) =>
+          client.resolve({ credential: { kind: 'bearer', authorization }, surface }, { signal }),
+        ),
       )
       if (resolution.outcome === 'resolved' && resolution.principal.surface !== surface) {
         throw new Error(`auth resolved for ${resolution.principal.surface}, asked for ${surface}`)

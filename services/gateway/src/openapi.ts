@@ -1,9 +1,15 @@
 import {
+  accountsContract,
+  adminContract,
   authContract,
+  ingestAdminContract,
   ingestContract,
   Job,
+  libraryAdminContract,
   libraryContract,
+  membersContract,
   searchContract,
+  teamsContract,
   UPLOAD_PATH,
   UploadFields,
 } from '@mnemosyne/contracts'
@@ -51,7 +57,16 @@ const RESPONSES = {
 export async function openApiDocument(): Promise<ApiDocument> {
   const generator = new OpenAPIGenerator({ schemaConverters: [new ZodToJsonSchemaConverter()] })
   const document = await generator.generate(
-    { auth: authContract, library: libraryContract, ingest: ingestContract, search: searchContract },
+    {
+      accounts: accountsContract,
+      auth: authContract,
+      teams: teamsContract,
+      library: libraryContract,
+      members: membersContract,
+      ingest: ingestContract,
+      search: searchContract,
+      admin: { ...adminContract, library: libraryAdminContract, ingest: ingestAdminContract },
+    },
     {
       info: {
         title: 'Mnemosyne',

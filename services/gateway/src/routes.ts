@@ -7,21 +7,26 @@ export type Target = Exclude<ServiceName, 'gateway'>
 export type BodyKind = 'json' | 'upload' | 'mcp'
 
 export interface Route {
-  /** Whole path segments, without a slash at the end. */
+  /** Whole path segments, without a slash at the end; `*` stands for any one. */
   prefix: string
   target: Target
   body: BodyKind
 }
 
-/** The longest prefix wins. Nothing under `/internal` stands here, so nothing there is ever reached. */
+/** The prefix of most segments wins. Nothing under `/internal` stands here, so nothing there is ever reached. */
 export const ROUTES: readonly Route[] = [
   { prefix: '/library/api', target: 'library', body: 'json' },
   { prefix: '/library/api/ingest', target: 'ingest', body: 'json' },
   { prefix: '/library/api/jobs', target: 'ingest', body: 'json' },
   { prefix: '/library/api/items/upload', target: 'ingest', body: 'upload' },
   { prefix: '/library/api/search', target: 'search', body: 'json' },
+  { prefix: '/library/api/libraries/*/members', target: 'auth', body: 'json' },
+  { prefix: '/library/api/libraries/*/tokens', target: 'auth', body: 'json' },
+  { prefix: '/accounts/api', target: 'auth', body: 'json' },
   { prefix: '/profile/api', target: 'auth', body: 'json' },
   { prefix: '/admin/api', target: 'auth', body: 'json' },
+  { prefix: '/admin/api/libraries', target: 'library', body: 'json' },
+  { prefix: '/admin/api/jobs', target: 'ingest', body: 'json' },
   { prefix: '/mcp_server/api', target: 'auth', body: 'json' },
   { prefix: '/mcp', target: 'mcp', body: 'mcp' },
 ]
@@ -46,7 +51,8 @@ export const PUBLIC_PATHS = [
   '/.well-known/oauth-protected-resource/mcp',
 ] as const
 
-const BY_LENGTH = [...ROUTES].sort((a, b) => b.prefix.length - a.prefix.length)
+const depth = ({ prefix }: Route) => prefix.split('/').length
+const BY_LENGTH = [...ROUTES].sort((a, b) => depth(b) - depth(a))
 
 /** POSTs that make something anew each time. All others have an effect once: by a key in the body, or none at all. */
 const NOT_REPEATABLE = new Set(['/profile/api/tokens'])
@@ -58,7 +64,7 @@ export function isRepeatable({ method, url }: Pick<Request, 'method' | 'url'>): 
 
 /** The route of a plain path, or undefined. */
 export function routeOf(path: string): Route | undefined {
-  return BY_LENGTH.find(({ prefix }) => isWithin(path, prefix))
+  return BY_LENGTH.find(({ prefix }) => matches(path, prefix))
 }
 
 export function surfaceOf(path: string | undefined): Surface {
@@ -78,6 +84,14 @@ export function plainPath(url: URL): string | undefined {
   } catch {
     return undefined
   }
+}
+
+function matches(path: string, prefix: string): boolean {
+  if (!prefix.includes('*')) return isWithin(path, prefix)
+  const segments = path.split('/')
+  return prefix
+    .split('/')
+    .every((part, index) => part === segments[index] || (part === '*' && segments[index]))
 }
 
 function isWithin(path: string, prefix: string): boolean {

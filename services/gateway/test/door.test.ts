@@ -155,7 +155,9 @@ describe('a resolved credential', () => {
 
   test('on MCP is resolved for MCP', async () => {
     await world.as('alice', '/mcp/')
-    expect(world.resolutions).toEqual([{ authorization: 'Bearer alice', surface: 'mcp' }])
+    expect(world.resolutions).toEqual([
+      { credential: { kind: 'bearer', authorization: 'Bearer alice' }, surface: 'mcp' },
+    ])
   })
 
   test('meets 404 where there is nothing, in any disguise', async () => {

@@ -1,4 +1,4 @@
-import { type Principal, type Resolution, servicePrincipal } from '@mnemosyne/contracts'
+import { type Credential, type Principal, type Resolution, servicePrincipal } from '@mnemosyne/contracts'
 import {
   type AssertionKeys,
   createLog,
@@ -16,7 +16,7 @@ import { gatewayConfig, startGateway, type Upstreams } from '../src/index.ts'
 export const ALICE: Principal = {
   ...servicePrincipal('rest'),
   kind: 'user_token',
-  user: { id: 'u1', username: 'alice', is_staff: false },
+  user: { id: 'u1', username: 'alice', staff: 'none' },
   token_id: 't1',
   resolved_libraries: ['l1', 'l2'],
   writable_libraries: ['l1'],
@@ -35,7 +35,7 @@ export interface World {
   /** What reached the services, but for resolutions and probes. */
   seen: Seen[]
   /** What was asked of auth. */
-  resolutions: { authorization: string; surface: string }[]
+  resolutions: { credential: Credential; surface: string }[]
   keys: AssertionKeys
   registry: Registry
   call(path: string, init?: RequestInit): Promise<Response>
@@ -97,7 +97,8 @@ export async function openWorld(
   return { gateway, seen, resolutions, keys, registry, call, as }
 }
 
-function resolutionOf({ authorization, surface }: { authorization: string; surface: string }): Resolution {
+function resolutionOf({ credential, surface }: { credential: Credential; surface: string }): Resolution {
+  const authorization = credential.kind === 'bearer' ? credential.authorization : ''
   const [keyword, token = ''] = authorization.split(' ')
   if (keyword !== 'Bearer') return { outcome: 'refused', reason: 'wrong_keyword', detail: 'Use Bearer.' }
   if (token === 'alice') {

@@ -264,11 +264,14 @@ export class World implements AsyncDisposable {
     const principal: Principal = {
       kind: 'user_token',
       surface: 'rest',
-      user: { id: randomUUID(), username: 'ada', is_staff: false },
+      user: { id: randomUUID(), username: 'ada', staff: 'none' },
       team_id: null,
       token_id: null,
       resolved_libraries: [...this.libraries],
       writable_libraries: [...this.libraries],
+      session_id: null,
+      address: null,
+      owned_libraries: [],
       allowed_tools: [],
     }
     return instance.service.fetch(
@@ -351,7 +354,10 @@ export class World implements AsyncDisposable {
   }
 
   async #libraryClient() {
-    const os = implement(libraryInternalContract).$context<RequestContext>()
+    const os = implement({
+      globalLibraries: libraryInternalContract.globalLibraries,
+      ingestTarget: libraryInternalContract.ingestTarget,
+    }).$context<RequestContext>()
     const fetch = serviceApp({
       name: 'library',
       log,

@@ -1,6 +1,6 @@
 import type { Principal } from '@mnemosyne/contracts'
 import { describe, expect, test } from 'vitest'
-import { assertMayCurate, assertMayDelete, mayIngest } from './access.ts'
+import { assertMayCurate, assertMayOwn, mayIngest } from './access.ts'
 
 const own = { uid: 'l1', owner_username: 'ada' }
 const everybodys = { uid: 'l1', owner_username: null }
@@ -10,11 +10,14 @@ function principal(username: string, rights: Partial<Principal> & { staff?: bool
   return {
     kind: 'user_token',
     surface: 'rest',
-    user: { id: username, username, is_staff: staff },
+    user: { id: username, username, staff: staff ? 'delete' : 'none' },
     team_id: null,
     token_id: null,
     resolved_libraries: [],
     writable_libraries: [],
+    session_id: null,
+    address: null,
+    owned_libraries: [],
     allowed_tools: [],
     ...rest,
   }
@@ -50,7 +53,7 @@ describe('who may do what with a library', () => {
     expect([
       outcome(() => mayIngest(who, library)),
       outcome(() => assertMayCurate(who, library)),
-      outcome(() => assertMayDelete(who, library)),
+      outcome(() => assertMayOwn(who, library, 'delete')),
     ]).toEqual([ingest, curate, remove])
   })
 })

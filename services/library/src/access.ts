@@ -1,4 +1,4 @@
-import type { Principal } from '@mnemosyne/contracts'
+import { hasStaffLevel, type Principal, type StaffLevel } from '@mnemosyne/contracts'
 import { NotAllowedError, NotFoundError } from './errors.ts'
 
 /** A library as far as rights go; `owner_username` null: it belongs to everybody. */
@@ -7,22 +7,19 @@ export interface Owned {
   owner_username: string | null
 }
 
-export interface Caller {
-  username: string
-  isStaff: boolean
-}
-
 /** The person behind a call over REST: the only ones who change anything. */
-export function callerOf({ surface, user }: Principal): Caller {
+export function callerOf({ surface, user }: Principal): NonNullable<Principal['user']> {
   if (surface !== 'rest' || !user) throw new NotAllowedError('Only a signed-in user may do this, over REST.')
-  return { username: user.username, isStaff: user.is_staff }
+  return user
 }
 
-function owns(principal: Principal, library: Owned): boolean {
-  return library.owner_username !== null && library.owner_username === callerOf(principal).username
+/** An owner member; or the principal owner, when the library was made a moment ago. */
+function owns(principal: Principal, { uid, owner_username }: Owned): boolean {
+  const { username } = callerOf(principal)
+  return owner_username !== null && (owner_username === username || principal.owned_libraries.includes(uid))
 }
 
-/** Into what the caller may ingest: theirs, those they manage, and everybody's. */
+/** Into what the caller may ingest: what they own or manage, and everybody's. */
 export function mayIngest(principal: Principal, library: Owned): boolean {
   return (
     owns(principal, library) ||
@@ -33,24 +30,28 @@ export function mayIngest(principal: Principal, library: Owned): boolean {
 
 /** Collections and items: owners and managers; in a global library, staff. */
 export function assertMayCurate(principal: Principal, library: Owned): void {
-  const caller = callerOf(principal)
   assertVisible(principal, library)
-  if (library.owner_username === null) {
-    if (!caller.isStaff) throw new NotAllowedError('Only staff may change a global library.')
-  } else if (!mayIngest(principal, library)) {
+  if (library.owner_username === null) assertStaff(principal, 'change')
+  else if (!mayIngest(principal, library)) {
     throw new NotAllowedError('You may read this library but not change it: ask its owner.')
   }
 }
 
-/** The library itself: its owner; a global one, staff. */
-export function assertMayDelete(principal: Principal, library: Owned): void {
-  const caller = callerOf(principal)
+/** The library itself, its name and whose it is: its owners; a global one, staff. */
+export function assertMayOwn(principal: Principal, library: Owned, level: 'change' | 'delete'): void {
   assertVisible(principal, library)
-  if (library.owner_username === null) {
-    if (!caller.isStaff) throw new NotAllowedError('Only staff may delete a global library.')
-  } else if (!owns(principal, library)) {
-    throw new NotAllowedError('Only its owner may delete this library.')
+  if (library.owner_username === null) assertStaff(principal, level)
+  else if (!owns(principal, library)) {
+    throw new NotAllowedError(`Only its owner may ${level} this library.`)
   }
+}
+
+/** Throws NotAllowedError unless the caller may do this with global libraries and on staff surfaces. */
+export function assertStaff(principal: Principal, level: Exclude<StaffLevel, 'none'>): void {
+  if (hasStaffLevel(callerOf(principal), level)) return
+  throw new NotAllowedError(
+    level === 'view' ? 'Only staff see this.' : `Only staff may ${level} a global library.`,
+  )
 }
 
 /** A library that was made a moment ago may not be in the principal yet. */

@@ -179,7 +179,7 @@ export class World implements AsyncDisposable {
     return {
       kind: 'user_token',
       surface,
-      user: { id: randomUUID(), username, is_staff: staff },
+      user: { id: randomUUID(), username, staff: staff ? 'delete' : 'none' },
       team_id: null,
       token_id: null,
       resolved_libraries: [...mine.map(({ uid }) => uid), ...everybodys],
@@ -187,6 +187,9 @@ export class World implements AsyncDisposable {
         ...mine.filter(({ role }) => role !== 'reader').map(({ uid }) => uid),
         ...everybodys,
       ],
+      session_id: null,
+      address: null,
+      owned_libraries: [],
       allowed_tools: [],
     }
   }
@@ -214,7 +217,7 @@ function faulty(graph: GraphStore, faults: Set<keyof GraphStore>): GraphStore {
 }
 
 function authStandIn(world: World, verify: (assertion: string | null) => Promise<Principal>) {
-  const os = implement(authInternalContract).$context<RequestContext>()
+  const os = implement({ putOwner: authInternalContract.putOwner }).$context<RequestContext>()
   return serviceApp({
     name: 'auth',
     log,
@@ -223,7 +226,6 @@ function authStandIn(world: World, verify: (assertion: string | null) => Promise
     verify,
     errorStatus: { DOWN: 503, NOT_YOU: 404 },
     router: os.router({
-      resolve: os.resolve.handler(() => ({ outcome: 'refused', reason: 'missing', detail: '' })),
       putOwner: os.putOwner.handler(({ input, context }) => {
         if (world.authIsAway) throw new DomainError('DOWN', 'The database of auth is away.')
         if (context.principal.user?.username !== input.username)

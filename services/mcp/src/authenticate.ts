@@ -67,8 +67,9 @@ async function resolved(
       delegations: { auth: forAuth! },
       handOn: Object.fromEntries(DELEGATES.auth.map((name, index) => [name, beyond[index]!])),
     }
+    const credential = { kind: 'bearer' as const, authorization: authorization.slice(0, 16_384) }
     const resolution = await within(PATIENCE_MS, (signal) =>
-      auth.resolve({ authorization: authorization.slice(0, 16_384), surface: 'mcp' }, { context, signal }),
+      auth.resolve({ credential, surface: 'mcp' }, { context, signal }),
     )
     if (resolution.outcome === 'resolved') {
       const { kind, resolved_libraries } = resolution.principal

@@ -40,11 +40,14 @@ export const TOKEN = 'a-token-of-ada'
 export const ada: Principal = {
   kind: 'user_token',
   surface: 'mcp',
-  user: { id: '55555555-5555-4555-8555-555555555555', username: 'ada', is_staff: false },
+  user: { id: '55555555-5555-4555-8555-555555555555', username: 'ada', staff: 'none' },
   team_id: null,
   token_id: '66666666-6666-4666-8666-666666666666',
   resolved_libraries: [MINE],
   writable_libraries: [],
+  session_id: null,
+  address: null,
+  owned_libraries: [],
   allowed_tools: [],
 }
 
@@ -247,6 +250,7 @@ function libraryRouter() {
       }),
       create: os.libraries.create.handler(unused),
       get: os.libraries.get.handler(unused),
+      update: os.libraries.update.handler(unused),
       delete: os.libraries.delete.handler(unused),
     },
     collections: {
@@ -276,16 +280,14 @@ function libraryRouter() {
 }
 
 function authRouter(principal: Principal) {
-  const os = implement(authInternalContract).$context<RequestContext>()
+  const os = implement({ resolve: authInternalContract.resolve }).$context<RequestContext>()
   return os.router({
     resolve: os.resolve.handler(({ input, context }) => {
       if (context.principal.kind !== 'service') throw new Error('resolution is for services')
-      return input.authorization === `Bearer ${TOKEN}`
+      const { credential } = input
+      return credential.kind === 'bearer' && credential.authorization === `Bearer ${TOKEN}`
         ? { outcome: 'resolved', principal }
         : { outcome: 'refused', reason: 'unknown_token', detail: 'Invalid MCP token.' }
-    }),
-    putOwner: os.putOwner.handler(() => {
-      throw new Error('not for these tests')
     }),
   })
 }

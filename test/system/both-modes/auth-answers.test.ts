@@ -193,11 +193,14 @@ describe('the way in', () => {
   const PRINCIPAL = {
     kind: 'user_token',
     surface: 'rest',
-    user: { id: NOBODY, username: 'admin', is_staff: true },
+    user: { id: NOBODY, username: 'admin', staff: 'delete' },
     team_id: null,
     token_id: null,
     resolved_libraries: ['*'],
     writable_libraries: ['*'],
+    session_id: null,
+    address: null,
+    owned_libraries: [],
     allowed_tools: [],
   }
 

@@ -1,10 +1,10 @@
 import { type Delegations, type Library, type LibraryDetail, listAnswer } from '@mnemosyne/contracts'
 import type { LibraryCounts, LibraryNode } from '@mnemosyne/graph'
-import { assertMayDelete, callerOf } from '../access.ts'
+import { assertMayOwn, assertStaff, callerOf } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { establishLibrary, type NewLibrary, storeLibrary } from '../create-library.ts'
 import { deleteLibrary } from '../delete-library.ts'
-import { NotAllowedError, NotFoundError } from '../errors.ts'
+import { NotFoundError } from '../errors.ts'
 import { findLibrary, libraryNode } from '../store/libraries.ts'
 import type { LibraryRow } from '../store/tables.ts'
 import type { LibraryImplementer } from './implementer.ts'
@@ -25,7 +25,7 @@ export function libraryRoutes(os: LibraryImplementer, deps: LibraryContext) {
     create: os.libraries.create.handler(async ({ input, context }) => {
       const caller = callerOf(context.principal)
       const { global, ...library } = input
-      if (global && !caller.isStaff) throw new NotAllowedError('Only staff may create a global library.')
+      if (global) assertStaff(context.principal, 'change')
       const owner_username = global ? null : caller.username
       return createLibrary(deps, { ...library, workspace_id: null, owner_username }, context.delegations)
     }),
@@ -40,7 +40,7 @@ export function libraryRoutes(os: LibraryImplementer, deps: LibraryContext) {
     delete: os.libraries.delete.handler(async ({ input, context }) => {
       const library = await findLibrary(deps.sql.read, input.uid)
       if (!library) throw new NotFoundError('Library')
-      assertMayDelete(context.principal, library)
+      assertMayOwn(context.principal, library, 'delete')
       await deleteLibrary(deps, library.uid)
     }),
   }
