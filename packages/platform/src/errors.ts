@@ -4,11 +4,14 @@
  */
 export class DomainError extends Error {
   readonly code: string
+  /** After how many seconds it is worth trying again, where that is known: the `Retry-After` of the answer. */
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: string, message: string, options?: ErrorOptions & { retryAfterSeconds?: number }) {
     super(message, options)
     this.name = 'DomainError'
     this.code = code
+    this.retryAfterSeconds = options?.retryAfterSeconds
   }
 }
 

@@ -1,3 +1,4 @@
+export { addressBlock, canonicalAddress } from './address.ts'
 export {
   AssertionError,
   type AssertionKeys,
@@ -98,7 +99,7 @@ export {
 export { DomainError, FieldError } from './errors.ts'
 export { inProcessUpstream, observeCalls } from './http-telemetry.ts'
 export { httpUpstream, type UpstreamOptions } from './http-upstream.ts'
-export { type Listener, listen, PortInUseError } from './listen.ts'
+export { type Listener, listen, PEER_HEADER, PortInUseError } from './listen.ts'
 export { createLog, type Logger, type LogOptions, openLogFile } from './log.ts'
 export { type OutboxMessage, type OutboxTables, outboxMigration, writeOutbox } from './outbox/outbox.ts'
 export { type Relay, type RelayOptions, startRelay } from './outbox/relay.ts'

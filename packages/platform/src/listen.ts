@@ -23,6 +23,9 @@ export interface Listener {
   close(graceMs?: number, drainMs?: number): Promise<void>
 }
 
+/** The address of whoever is connected, to the handler; what a client writes into it is gone. Absent on socket files. */
+export const PEER_HEADER = 'x-mnemosyne-peer'
+
 /** Principals of callers with very many libraries make long headers. */
 const MAX_HEADER_BYTES = 262_144
 
@@ -52,6 +55,9 @@ export async function listen(
       const { incoming, outgoing } = env as HttpBindings
       outgoing.once('finish', () => dropRest(incoming))
       if (closing) outgoing.setHeader('connection', 'close')
+      const { remoteAddress } = incoming.socket
+      if (remoteAddress) request.headers.set(PEER_HEADER, remoteAddress)
+      else request.headers.delete(PEER_HEADER)
       return fetch(request)
     },
     serverOptions: { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0 },

@@ -38,9 +38,12 @@ beforeAll(async () => {
     metrics: new Metrics(new Registry(), 'search'),
     readiness: async () => ({ status: 'starting', checks: {} }),
     verify: await createVerifier('search', publicKeys(keys)),
-    errorStatus: { TAKEN: 409 },
+    errorStatus: { TAKEN: 409, BUSY: 503 },
     maxBodyBytes: 2000,
     routes: (app) => {
+      app.post('/busy', () => {
+        throw new DomainError('BUSY', 'Too many at once.', { retryAfterSeconds: 7 })
+      })
       app.post('/upload', async (c) => {
         callerLeaves.abort()
         await c.req.text()
@@ -50,6 +53,8 @@ beforeAll(async () => {
     router: os.router({
       echo: os.echo.handler(({ input }) => {
         if (input.name === 'taken') throw new DomainError('TAKEN', 'That name is taken.')
+        if (input.name === 'busy')
+          throw new DomainError('BUSY', 'Too many at once.', { retryAfterSeconds: 7 })
         if (input.name === 'field') throw new FieldError('name', 'Not that one.')
         if (input.name === 'boom') throw new Error('the password is hunter2')
         return { said: input.name.repeat(input.times) }
@@ -115,6 +120,13 @@ describe('a service answers', () => {
   ])('%s', async (_, path, body, status, expected) => {
     const response = await call(path, body)
     expect({ status: response.status, body: await response.json() }).toEqual({ status, body: expected })
+  })
+
+  test.each(['/echo/busy/', '/busy'])('%s with when to try again', async (path) => {
+    const response = await call(path, '{"times":1}')
+    expect([response.status, await response.json()]).toEqual([503, { detail: 'Too many at once.' }])
+    expect(response.headers.get('retry-after')).toBe('7')
+    expect((await call('/echo/taken/', '{"times":1}')).headers.has('retry-after')).toBe(false)
   })
 
   test('an unexpected error blandly, and logs it with the request id', async () => {

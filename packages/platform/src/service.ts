@@ -132,9 +132,13 @@ function routed(options: ServiceAppOptions): Hono<AppEnv> {
           c.json({ detail: `The body is larger than ${options.maxBodyBytes ?? MAX_BODY} bytes.` }, 413),
       }),
       async (c) => {
-        const context = { ...(await principalOf(c.req.raw)), matched: c.env.matched }
+        const refusal: OperationContext['refusal'] = {}
+        const context = { ...(await principalOf(c.req.raw)), matched: c.env.matched, refusal }
         const { matched, response } = await operations.handle(c.req.raw, { context })
-        return matched ? response : c.notFound()
+        if (!matched) return c.notFound()
+        for (const [name, value] of Object.entries(headersOf(refusal.error)))
+          response.headers.set(name, value)
+        return response
       },
     )
   }
@@ -145,6 +149,8 @@ function routed(options: ServiceAppOptions): Hono<AppEnv> {
 
 interface OperationContext extends RequestContext {
   matched: Matched
+  /** What the operation threw, for the headers of its answer: oRPC's errors have none. */
+  refusal: { error?: unknown }
 }
 
 function typedOperations(options: ServiceAppOptions): OpenAPIHandler<OperationContext> {
@@ -156,6 +162,7 @@ function typedOperations(options: ServiceAppOptions): OpenAPIHandler<OperationCo
         try {
           return await next()
         } catch (error) {
+          context.refusal.error = error
           throw asOrpcError(error, options)
         }
       },
@@ -197,7 +204,7 @@ function errorAnswer(error: Error, { errorStatus = {}, log }: ServiceAppOptions,
   if (error instanceof AssertionError) return c.json({ detail: error.message }, 401)
   if (error instanceof FieldError) return c.json({ [error.field]: [error.message] }, 400)
   if (error instanceof DomainError && errorStatus[error.code] !== undefined) {
-    return c.json({ detail: error.message }, errorStatus[error.code] as 400)
+    return c.json({ detail: error.message }, errorStatus[error.code] as 400, headersOf(error))
   }
   if (c.req.raw.signal.aborted) {
     log.info({ reason: error.name }, 'the caller went away')
@@ -205,6 +212,12 @@ function errorAnswer(error: Error, { errorStatus = {}, log }: ServiceAppOptions,
   }
   log.error({ err: error }, 'unexpected error in a route')
   return c.json({ detail: INTERNAL }, 500)
+}
+
+/** What an answer says beside the words of a refusal. */
+function headersOf(error: unknown): Record<string, string> {
+  if (!(error instanceof DomainError) || error.retryAfterSeconds === undefined) return {}
+  return { 'retry-after': String(error.retryAfterSeconds) }
 }
 
 function fieldFaults(error: ValidationError): Record<string, string[]> {
