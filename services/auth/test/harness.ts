@@ -40,14 +40,26 @@ export const LIBRARY = {
   g: '00000000-0000-4000-8000-0000000000ff',
 }
 
+type AnyContract = Parameters<typeof createClient>[0]
+
+/** What the library service knows and answers. */
+export interface LibraryStandIn {
+  /** Null: it is down. */
+  global: string[] | null
+  /** The libraries that are somebody's. */
+  owned: { uid: string; owner_username: string; workspace_id: string | null }[]
+  /** Called before and after each internal operation, by the last part of its path; throwing is to be down. */
+  before: (operation: string) => void | Promise<void>
+  after: (operation: string) => void | Promise<void>
+}
+
 export interface World {
   auth: Service & { admin: AuthAdmin }
   sql: Sql<AuthTables>
   bus: Bus
   /** Events that auth published, by type. */
   events: { type: string; data: unknown }[]
-  /** What the library service answers; null: it is down. */
-  library: { global: string[] | null }
+  library: LibraryStandIn
   /** To move the time on. */
   time: { now: Date }
   sign: Signer
@@ -56,6 +68,8 @@ export interface World {
   internal(as?: Principal): Promise<Client<typeof authInternalContract>>
   /** The public operations as a user on REST. */
   as(username: string): Promise<Client<typeof authContract>>
+  /** Those of any contract of auth. */
+  clientAs<C extends AnyContract>(contract: C, username: string): Promise<Client<C>>
   publishDeletion(libraryUid: string): Promise<void>
   publishCreation(libraryUid: string, ownerUsername: string | null): Promise<void>
   close(): Promise<void>
@@ -84,7 +98,7 @@ export async function openWorld(url: string): Promise<World> {
       events.push({ type, data })
     },
   })
-  const library: World['library'] = { global: [LIBRARY.g] }
+  const library: LibraryStandIn = { global: [LIBRARY.g], owned: [], before: () => {}, after: () => {} }
   const verifyForLibrary = await createVerifier('library', publicKeys(keys))
   const auth = await startAuth({
     sql,
@@ -93,8 +107,7 @@ export async function openWorld(url: string): Promise<World> {
       audience: 'library',
       fetch: async (request) => {
         await verifyForLibrary(request.headers.get(PRINCIPAL_HEADER))
-        if (!library.global) return Response.json({ detail: 'no database' }, { status: 503 })
-        return Response.json(library.global)
+        return answerAsLibrary(library, request)
       },
     }),
     verify: await createVerifier('auth', publicKeys(keys)),
@@ -104,10 +117,7 @@ export async function openWorld(url: string): Promise<World> {
     metrics,
   })
   /** A client that presents `principal`, with the right to call library on its behalf. */
-  const clientOf = async <C extends typeof authContract | typeof authInternalContract>(
-    contract: C,
-    principal: Principal,
-  ) => {
+  const clientOf = async <C extends AnyContract>(contract: C, principal: Principal) => {
     const [own, delegated] = await Promise.all([sign(principal, 'auth'), sign(principal, 'library')])
     return createClient(contract, {
       fetch: auth.fetch,
@@ -131,6 +141,8 @@ export async function openWorld(url: string): Promise<World> {
     internal,
     resolve: async (authorization, surface) =>
       (await internal()).resolve({ credential: { kind: 'bearer', authorization }, surface }),
+    clientAs: async (contract, username) =>
+      clientOf(contract, await auth.admin.localPrincipal(username, call)),
     as: async (username) => clientOf(authContract, await auth.admin.localPrincipal(username, call)),
     publishDeletion: (library_uid) => publish('library.deleted.v1', { library_uid, workspace_id: null }),
     publishCreation: (library_uid, owner_username) =>
@@ -141,4 +153,48 @@ export async function openWorld(url: string): Promise<World> {
       await sql.close()
     },
   }
+}
+
+/** Operations that change something answer with the uids that they changed, as the library service does. */
+async function answerAsLibrary(library: LibraryStandIn, request: Request): Promise<Response> {
+  const operation = new URL(request.url).pathname.split('/').filter(Boolean).at(-1) ?? ''
+  const down = () => Response.json({ detail: 'no database' }, { status: 503 })
+  if (!library.global) return down()
+  const input = request.method === 'GET' ? {} : ((await request.json()) as Record<string, string>)
+  try {
+    await library.before(operation)
+    const answer = LIBRARY_OPERATIONS[operation]?.(library, input) ?? library.global
+    await library.after(operation)
+    return Response.json(answer)
+  } catch {
+    return down()
+  }
+}
+
+type Input = Record<string, string | readonly string[]>
+const uidsOf = (rows: LibraryStandIn['owned']) => rows.map(({ uid }) => uid).sort()
+
+const LIBRARY_OPERATIONS: Record<string, (library: LibraryStandIn, input: Input) => string[]> = {
+  'global-libraries': ({ global }) => global ?? [],
+  'libraries-of': ({ owned }, { owner_username, workspace_ids = [] }) =>
+    uidsOf(
+      owned.filter(
+        (row) =>
+          row.owner_username === owner_username &&
+          row.workspace_id !== null &&
+          workspace_ids.includes(row.workspace_id),
+      ),
+    ),
+  'owned-libraries': ({ owned }, { owner_username }) =>
+    uidsOf(owned.filter((row) => row.owner_username === owner_username)),
+  reassignments: ({ owned }, { from, to }) => {
+    const changed = owned.filter((row) => row.owner_username === from)
+    for (const row of changed) row.owner_username = to as string
+    return uidsOf(changed)
+  },
+  deletions: (library, { owner_username }) => {
+    const gone = library.owned.filter((row) => row.owner_username === owner_username)
+    library.owned = library.owned.filter((row) => row.owner_username !== owner_username)
+    return uidsOf(gone)
+  },
 }
