@@ -116,7 +116,13 @@ export const authContract = {
     .output(z.void()),
 }
 
-const HandOver = z.object({ library_uid: Uid, from: z.string(), to: z.string() })
+/**
+ * How often a library has been handed over, with the hand-over that is told of: what tells of an earlier one takes
+ * back nothing that a later one has given.
+ */
+const HandOvers = z.number().int().min(0)
+
+const HandOver = z.object({ library_uid: Uid, from: z.string(), to: z.string(), hand_overs: HandOvers })
 
 /** Between services only; the gateway routes none of these paths. */
 export const authInternalContract = {
@@ -124,14 +130,20 @@ export const authInternalContract = {
     .route({ method: 'POST', path: '/internal/auth/resolve/' })
     .input(z.object({ credential: Credential, surface: Surface }))
     .output(Resolution),
+  /** Makes an active user an owner, unless the library has been handed over since. Idempotent. */
   putOwner: base
     .route({ method: 'POST', path: '/internal/auth/owners/', successStatus: 204 })
-    .input(z.object({ library_uid: Uid, username: z.string() }))
+    .input(z.object({ library_uid: Uid, username: z.string(), hand_overs: HandOvers.optional() }))
     .output(z.void()),
   /** A library belongs to `to` now: they are an owner, and `from` is a manager of it. Idempotent. */
   recordHandOver: base
     .route({ method: 'POST', path: '/internal/auth/hand-overs/', successStatus: 204 })
     .input(HandOver)
+    .output(z.void()),
+  /** A library is gone: so are its memberships and its place in tokens. Idempotent. */
+  forgetLibrary: base
+    .route({ method: 'POST', path: '/internal/auth/forgotten-libraries/', successStatus: 204 })
+    .input(z.object({ library_uid: Uid }))
     .output(z.void()),
   /** For those who hold no broker. A record that is known is passed over. */
   recordAudit: base

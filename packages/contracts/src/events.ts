@@ -11,7 +11,13 @@ export const EVENTS = {
   'library.created.v1': z.object({ library_uid: Uid, owner_username: z.string().nullable() }),
   'library.updated.v1': z.object({ library_uid: Uid }),
   'library.deleted.v1': z.object({ library_uid: Uid, workspace_id: z.string().nullable() }),
-  'library.handed_over.v1': z.object({ library_uid: Uid, from: z.string(), to: z.string() }),
+  /** `hand_overs`: how often the library has been handed over, with this time. */
+  'library.handed_over.v1': z.object({
+    library_uid: Uid,
+    from: z.string(),
+    to: z.string(),
+    hand_overs: z.number().int(),
+  }),
   'item.deleted.v1': z.object({ item_uid: Uid, library_uid: Uid }),
   'ingest.job.accepted.v1': Job,
   'ingest.job.completed.v1': Job,

@@ -356,10 +356,18 @@ export const libraryInternalContract = {
     .route({ method: 'POST', path: '/internal/library/owned-libraries/' })
     .input(z.object({ owner_username: z.string() }))
     .output(z.array(Uid)),
-  /** Every library of `from` is one of `to`. Returns the uids of those that changed. Idempotent. */
+  /** Whose a library is, or null when there is none; `owner_username` null: everybody's. */
+  principalOwner: base
+    .route({ method: 'POST', path: '/internal/library/principal-owner/' })
+    .input(z.object({ library_uid: Uid }))
+    .output(z.object({ owner_username: z.string().nullable() }).nullable()),
+  /**
+   * Every library of `from` is one of `to`: handed over; or, when `renamed`, `to` is what `from` is called now.
+   * Returns the uids of those that changed. Idempotent.
+   */
   reassignLibraries: base
     .route({ method: 'POST', path: '/internal/library/reassignments/' })
-    .input(z.object({ from: z.string(), to: z.string() }))
+    .input(z.object({ from: z.string(), to: z.string(), renamed: z.boolean().default(false) }))
     .output(z.array(Uid)),
   /** Deletes every library that a user owns. Returns their uids. Idempotent. */
   deleteLibrariesOf: base

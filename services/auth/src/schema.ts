@@ -77,6 +77,8 @@ export interface AuthTables extends OutboxTables {
     library_uid: string
     role: MembershipRole
     created_at: string
+    /** Of an owner: how often the library had been handed over when they were made one, as far as was known. */
+    hand_overs: Generated<number>
   }
   signing_key: {
     kid: string
@@ -253,6 +255,10 @@ const identity: Migration = {
       .addColumn('workspace_id', text, (column) => column.notNull())
       .addColumn('created_at', text, (column) => column.notNull())
       .addPrimaryKeyConstraint('team_workspace_assignment_pk', ['team_id', 'workspace_id'])
+      .execute()
+    await db.schema
+      .alterTable('library_membership')
+      .addColumn('hand_overs', 'integer', (column) => column.notNull().defaultTo(0))
       .execute()
     await extendAuditLog(db, text)
     await sealAuditLog(db, dialect)
