@@ -10,6 +10,16 @@ export {
   type Signer,
   type Verifier,
 } from './assertion.ts'
+export { announceAudit } from './audit/announce-audit.ts'
+export {
+  type Actor,
+  type Audited,
+  actorOf,
+  auditRecord,
+  COMMAND_LINE,
+  serviceActor,
+} from './audit/record.ts'
+export { type AuditRecorder, startAuditRecorder } from './audit/recorder.ts'
 export { openFolderBlobs } from './blobs/folder.ts'
 export { openFolderSource } from './blobs/folder-source.ts'
 export { checkKey } from './blobs/key.ts'
