@@ -1,5 +1,5 @@
 import type { ChunkingConfig, Delegations, LibraryType } from '@mnemosyne/contracts'
-import { FieldError } from '@mnemosyne/platform'
+import { type Actor, announceAudit, FieldError } from '@mnemosyne/platform'
 import type { LibraryContext } from './context.ts'
 import { OwnerNotRecordedError } from './errors.ts'
 import { announce } from './events/announce.ts'
@@ -28,13 +28,19 @@ export interface NewLibrary {
  */
 export async function storeLibrary(
   context: LibraryContext,
+  by: Actor,
   library: NewLibrary,
 ): Promise<LibraryRow | undefined> {
   const row = libraryRow(library, context.ids(), context.clock().toISOString())
   const stored = await context.sql.transaction(async (tx) => {
     if (!(await insertLibrary(tx, row))) return false
-    const { uid, owner_username } = row
+    const { uid, owner_username, workspace_id, library_type } = row
     await announce(tx, context, 'library.created.v1', { library_uid: uid, owner_username })
+    await announceAudit(tx, 'library', context, by, {
+      action: 'library.created',
+      target: uid,
+      detail: { owner_username, workspace_id, library_type },
+    })
     return true
   })
   if (!stored) return undefined

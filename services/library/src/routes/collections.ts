@@ -1,4 +1,5 @@
 import { listAnswer } from '@mnemosyne/contracts'
+import { type Actor, actorOf, announceAudit } from '@mnemosyne/platform'
 import { assertMayCurate } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { NotFoundError } from '../errors.ts'
@@ -30,7 +31,7 @@ export function collectionRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const library = await liveLibrary(sql.read, input.library_uid)
       if (!library) throw new NotFoundError('Library')
       assertMayCurate(context.principal, library)
-      await createCollection(deps, library, collection)
+      await createCollection(deps, actorOf(context), library, collection)
       const { updated_at: _, ...answer } = collection
       return { ...answer, library_name: library.name }
     }),
@@ -40,20 +41,30 @@ export function collectionRoutes(os: LibraryImplementer, deps: LibraryContext) {
 /** Nothing names a collection a second time, so one that the graph did not take is taken back. */
 async function createCollection(
   deps: LibraryContext,
+  by: Actor,
   library: LibraryRow,
   collection: CollectionRow,
 ): Promise<void> {
   const { sql, graph, log } = deps
+  const { uid, library_uid } = collection
   await sql.transaction(async (tx) => {
     if (!(await liveLibrary(tx, library.uid))) throw new NotFoundError('Library')
     await insertCollection(tx, collection)
+    const detail = { library_uid }
+    await announceAudit(tx, 'library', deps, by, { action: 'collection.created', target: uid, detail })
   })
+  deps.relay.wake()
   try {
     await ensureCollectionProjected(deps, library, collection)
   } catch (error) {
-    await sql.transaction((tx) => removeCollection(tx, collection.uid))
+    await sql.transaction(async (tx) => {
+      await removeCollection(tx, uid)
+      const detail = { library_uid, taken_back: true }
+      await announceAudit(tx, 'library', deps, by, { action: 'collection.deleted', target: uid, detail })
+    })
+    deps.relay.wake()
     await graph
-      .deleteCollection(collection.uid)
+      .deleteCollection(uid)
       .catch((err: unknown) => log.warn({ err }, 'a collection that was taken back may be left in the graph'))
     throw error
   }

@@ -1,5 +1,5 @@
 import type { Principal } from '@mnemosyne/contracts'
-import { FieldError } from '@mnemosyne/platform'
+import { type Actor, actorOf, announceAudit, FieldError } from '@mnemosyne/platform'
 import { callerOf, mayIngest } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { NotFoundError } from '../errors.ts'
@@ -18,7 +18,7 @@ export function internalRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const library = await targetLibrary(deps, input, context.principal)
       const collection =
         input.collection_uid === undefined
-          ? await defaultCollection(deps, library)
+          ? await defaultCollection(deps, actorOf(context), library)
           : await findCollection(deps.sql.read, library.uid, input.collection_uid)
       if (!collection) throw new NotFoundError('Collection')
       await ensureCollectionProjected(deps, library, collection)
@@ -43,7 +43,11 @@ async function targetLibrary(
 }
 
 /** Made at the first ingest that names none. */
-async function defaultCollection(deps: LibraryContext, library: LibraryRow): Promise<CollectionRow> {
+async function defaultCollection(
+  deps: LibraryContext,
+  by: Actor,
+  library: LibraryRow,
+): Promise<CollectionRow> {
   const { sql, clock } = deps
   const uid = defaultCollectionUid(library.uid)
   const existing = await findCollection(sql.read, library.uid, uid)
@@ -59,7 +63,10 @@ async function defaultCollection(deps: LibraryContext, library: LibraryRow): Pro
   }
   await sql.transaction(async (tx) => {
     if (!(await liveLibrary(tx, library.uid))) throw new NotFoundError('Library')
-    await insertCollection(tx, collection)
+    if (!(await insertCollection(tx, collection))) return
+    const detail = { library_uid: library.uid, default: true }
+    await announceAudit(tx, 'library', deps, by, { action: 'collection.created', target: uid, detail })
   })
+  deps.relay.wake()
   return collection
 }

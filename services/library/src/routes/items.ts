@@ -1,5 +1,6 @@
-import { type Item, listAnswer, type Principal } from '@mnemosyne/contracts'
+import { type Item, listAnswer } from '@mnemosyne/contracts'
 import type { StoredItem } from '@mnemosyne/graph'
+import { actorOf, announceAudit, type RequestContext } from '@mnemosyne/platform'
 import { assertMayCurate } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { NotFoundError } from '../errors.ts'
@@ -39,7 +40,7 @@ export function itemRoutes(os: LibraryImplementer, deps: LibraryContext) {
       }
     }),
 
-    delete: os.items.delete.handler(({ input, context }) => deleteItem(deps, input.uid, context.principal)),
+    delete: os.items.delete.handler(({ input, context }) => deleteItem(deps, input.uid, context)),
 
     chunks: os.items.chunks.handler(async ({ input, context }) => {
       const { uid, ...page } = input
@@ -55,7 +56,8 @@ export function itemRoutes(os: LibraryImplementer, deps: LibraryContext) {
 }
 
 /** Once its tombstone is written the item will go, also when this process dies or the graph is away. */
-async function deleteItem(deps: LibraryContext, uid: string, principal: Principal): Promise<void> {
+async function deleteItem(deps: LibraryContext, uid: string, request: RequestContext): Promise<void> {
+  const { principal } = request
   const { sql, graph, clock, relay } = deps
   // The graph has items of which no event has come yet, SQL those whose first job has not got so far.
   const known = (await graph.getItem(readable(principal), uid)) ?? (await findItem(sql.read, uid))
@@ -68,6 +70,12 @@ async function deleteItem(deps: LibraryContext, uid: string, principal: Principa
     async (tx) => {
       await markItemDeleted(tx, { uid, library_uid }, clock().toISOString())
       await announce(tx, deps, 'item.deleted.v1', { item_uid: uid, library_uid })
+      const detail = { library_uid }
+      await announceAudit(tx, 'library', deps, actorOf(request), {
+        action: 'item.deleted',
+        target: uid,
+        detail,
+      })
     },
     { isolation: 'serializable' },
   )

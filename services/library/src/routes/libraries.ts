@@ -1,5 +1,6 @@
-import { type Delegations, type Library, type LibraryDetail, listAnswer } from '@mnemosyne/contracts'
+import { type Library, type LibraryDetail, listAnswer } from '@mnemosyne/contracts'
 import type { LibraryCounts, LibraryNode } from '@mnemosyne/graph'
+import { actorOf, type RequestContext } from '@mnemosyne/platform'
 import { assertMayOwn, assertStaff, callerOf } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { establishLibrary, type NewLibrary, storeLibrary } from '../create-library.ts'
@@ -27,7 +28,7 @@ export function libraryRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const { global, ...library } = input
       if (global) assertStaff(context.principal, 'change')
       const owner_username = global ? null : caller.username
-      return createLibrary(deps, { ...library, workspace_id: null, owner_username }, context.delegations)
+      return createLibrary(deps, { ...library, workspace_id: null, owner_username }, context)
     }),
 
     get: os.libraries.get.handler(async ({ input, context }) => {
@@ -41,7 +42,7 @@ export function libraryRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const library = await findLibrary(deps.sql.read, input.uid)
       if (!library) throw new NotFoundError('Library')
       assertMayOwn(context.principal, library, 'delete')
-      await deleteLibrary(deps, library.uid)
+      await deleteLibrary(deps, actorOf(context), library.uid)
     }),
   }
 }
@@ -50,13 +51,14 @@ export function libraryRoutes(os: LibraryImplementer, deps: LibraryContext) {
 async function createLibrary(
   deps: LibraryContext,
   library: NewLibrary,
-  delegations: Delegations,
+  request: RequestContext,
 ): Promise<LibraryDetail> {
-  const stored = (await storeLibrary(deps, library)) as LibraryRow
+  const by = actorOf(request)
+  const stored = (await storeLibrary(deps, by, library)) as LibraryRow
   try {
-    await establishLibrary(deps, stored, delegations)
+    await establishLibrary(deps, stored, request.delegations)
   } catch (error) {
-    await deleteLibrary(deps, stored.uid).catch((err: unknown) =>
+    await deleteLibrary(deps, by, stored.uid).catch((err: unknown) =>
       deps.log.warn({ err, library_uid: stored.uid }, 'a library that failed half way is deleted later'),
     )
     throw error

@@ -1,5 +1,6 @@
-import { type Delegations, type Workspace, WorkspaceId } from '@mnemosyne/contracts'
+import { type Workspace, WorkspaceId } from '@mnemosyne/contracts'
 import { WorkspaceTakenError } from '@mnemosyne/graph'
+import { actorOf, announceAudit, type RequestContext } from '@mnemosyne/platform'
 import { callerOf } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { establishLibrary, type NewLibrary, storeLibrary } from '../create-library.ts'
@@ -15,7 +16,7 @@ export function workspaceRoutes(os: LibraryImplementer, deps: LibraryContext) {
   return {
     create: os.workspaces.create.handler(async ({ input, context }) => {
       const owner_username = callerOf(context.principal).username
-      return createWorkspace(deps, { ...input, owner_username }, context.delegations)
+      return createWorkspace(deps, { ...input, owner_username }, context)
     }),
 
     get: os.workspaces.get.handler(async ({ input, context }) => {
@@ -26,12 +27,28 @@ export function workspaceRoutes(os: LibraryImplementer, deps: LibraryContext) {
     delete: os.workspaces.delete.handler(async ({ input, context }) => {
       const { username } = callerOf(context.principal)
       if (!WorkspaceId.safeParse(input.workspace_id).success) return
+      const by = actorOf(context)
       const library = await libraryOfWorkspace(deps.sql.read, input.workspace_id)
-      if (library?.owner_username === username) return deleteLibrary(deps, library.uid)
+      if (library?.owner_username === username) return deleteLibrary(deps, by, library.uid)
       const own = { workspace_id: input.workspace_id, owner_username: username }
-      for (const uid of await doomedLibraries(deps.sql.read, own)) await deleteLibrary(deps, uid)
+      const doomed = await doomedLibraries(deps.sql.read, own)
+      for (const uid of doomed) await deleteLibrary(deps, by, uid)
+      if (doomed.length === 0) await recordRefusal(deps, context, input.workspace_id)
     }),
   }
+}
+
+/** The answer tells neither that there is none nor that it is someone else's; the audit log has that nothing was done. */
+async function recordRefusal(deps: LibraryContext, request: RequestContext, workspace_id: string) {
+  await deps.sql.transaction((tx) =>
+    announceAudit(tx, 'library', deps, actorOf(request), {
+      action: 'library.deleted',
+      target: workspace_id,
+      outcome: 'refused',
+      detail: { workspace_id, reason: 'no_such_workspace' },
+    }),
+  )
+  deps.relay.wake()
 }
 
 /** The caller's own workspace; any other, and an id that can't be one, is not found. */
@@ -50,16 +67,16 @@ export async function ownWorkspace(
 type NewWorkspace = NewLibrary & { workspace_id: string; owner_username: string }
 
 /** Repeated while a deletion of the same workspace is under way, until one of the two is through. */
-async function createWorkspace(deps: LibraryContext, workspace: NewWorkspace, delegations: Delegations) {
+async function createWorkspace(deps: LibraryContext, workspace: NewWorkspace, request: RequestContext) {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const stored = await storeLibrary(deps, workspace)
+    const stored = await storeLibrary(deps, actorOf(request), workspace)
     const library = stored ?? (await libraryOfWorkspace(deps.sql.read, workspace.workspace_id))
     if (!library) continue
     if (library.owner_username !== workspace.owner_username) throw new NotFoundError('Workspace')
     if (library.library_type !== workspace.library_type)
       throw new LibraryTypeFrozenError(workspace.workspace_id, library.library_type)
     try {
-      await establishLibrary(deps, library, delegations)
+      await establishLibrary(deps, library, request.delegations)
     } catch (error) {
       if (error instanceof NotFoundError || error instanceof WorkspaceTakenError) continue
       throw error
