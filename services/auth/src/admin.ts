@@ -1,9 +1,15 @@
-import type { CallContext, Principal, User } from '@mnemosyne/contracts'
+import {
+  type CallContext,
+  LIST_LIMIT_MAX,
+  type Principal,
+  type SigningKey,
+  type User,
+} from '@mnemosyne/contracts'
 import { COMMAND_LINE } from './audit.ts'
 import { type AuthContext, globalLibraries } from './context.ts'
-import { membershipsOf } from './memberships.ts'
 import { localPrincipal } from './resolve.ts'
-import { seedSigningKey } from './signing-keys.ts'
+import { listSigningKeys, retireSigningKey, seedSigningKey } from './signing-keys.ts'
+import { editTeam, listTeams, type OwnedTeam } from './teams.ts'
 import { mintToken, type NewToken } from './tokens.ts'
 import { createUser, disableUser, firstUser, type NewUser, userByName } from './users.ts'
 
@@ -25,6 +31,13 @@ export interface AuthAdmin {
     kid: string
     retireOther: boolean
   }): Promise<{ kid: string; created: boolean; retired: string[] }>
+  listSigningKeys(): Promise<SigningKey[]>
+  /** For good; a key that is retired stays so. */
+  retireSigningKey(kid: string): Promise<SigningKey>
+  /** Everybody's, newest first; `owner`: of that user. */
+  listTeams(of?: { owner?: string }): Promise<OwnedTeam[]>
+  /** Its token is worthless at once; staff may activate it again. Idempotent. */
+  disableTeam(id: string): Promise<OwnedTeam>
   /** A user as they are on REST, for callers on the local control socket. */
   localPrincipal(username: string, call: CallContext): Promise<Principal>
 }
@@ -36,17 +49,24 @@ export function createAdmin(context: AuthContext): AuthAdmin {
     firstUser: () => firstUser(context),
     async createUserToken({ username, ...input }, { delegations = {} }) {
       const user = await userByName(context, username)
-      const [memberships, global] = await Promise.all([
-        membershipsOf(context, user.id),
-        globalLibraries(context, delegations),
-      ])
-      const readable = new Set([...memberships.map(({ library_uid }) => library_uid), ...global])
-      const { id, token } = await mintToken(context, COMMAND_LINE, { ...input, userId: user.id }, (uid) =>
-        readable.has(uid),
-      )
+      const global = await globalLibraries(context, delegations)
+      const wanted = { ...input, userId: user.id }
+      const { id, token } = await mintToken(context, COMMAND_LINE, wanted, { libraries: 'read', global })
       return { id, token }
     },
     seedSigningKey: (input) => seedSigningKey(context, COMMAND_LINE, input),
+    listSigningKeys: () => listSigningKeys(context),
+    retireSigningKey: (kid) => retireSigningKey(context, COMMAND_LINE, kid),
+    async listTeams({ owner } = {}) {
+      const all: OwnedTeam[] = []
+      for (;;) {
+        const page = { owner, limit: LIST_LIMIT_MAX, offset: all.length }
+        const { teams, total } = await listTeams(context, page)
+        all.push(...teams)
+        if (teams.length === 0 || all.length >= total) return all
+      }
+    },
+    disableTeam: (id) => editTeam(context, COMMAND_LINE, id, { active: false }),
     localPrincipal: (username, { delegations = {} }) => localPrincipal(context, username, delegations),
   }
 }

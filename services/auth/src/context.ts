@@ -4,6 +4,7 @@ import {
   cloudEvent,
   DomainError,
   type Logger,
+  type Metrics,
   type Relay,
   type Sql,
   writeOutbox,
@@ -23,6 +24,7 @@ export interface AuthContext {
   /** Makes a uuid. */
   ids: () => string
   log: Logger
+  metrics: Metrics
 }
 
 /** Announces a change, in its transaction. Wake the relay after the commit. */

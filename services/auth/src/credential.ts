@@ -5,6 +5,8 @@ export type Refused = Extract<Resolution, { outcome: 'refused' }>
 
 const PREFIX = 'mnem_'
 const HINT_LENGTH = 8
+/** Keyword and credential, with the blanks of RFC 9110 around them and no others. */
+const AUTHORIZATION = /^[ \t]*([^ \t]*)[ \t]*(.*?)[ \t]*$/s
 const JWT_SHAPE = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 
 /** A new token: its plaintext, to be shown once, and the hash that is kept. */
@@ -28,9 +30,15 @@ export function refused(reason: Refused['reason'], detail: string): Refused {
 
 export const UNKNOWN_TOKEN = refused('unknown_token', 'Invalid MCP token.')
 
-/** What an `Authorization` header holds: the hash of an opaque token to look up, or why it is refused. */
-export function classify(authorization: string, surface: Surface): { hash: string } | Refused {
-  const [, keyword = '', credential = ''] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(authorization) ?? []
+/**
+ * What an `Authorization` header holds: the hash of an opaque token to look up, a team token to verify, or why it is
+ * refused. What has not exactly three parts of base64url is opaque, and will not be found.
+ */
+export function classify(
+  authorization: string,
+  surface: Surface,
+): { hash: string } | { jwt: string } | Refused {
+  const [, keyword = '', credential = ''] = AUTHORIZATION.exec(authorization) ?? []
   if (keyword.toLowerCase() !== 'bearer') {
     return refused('wrong_keyword', 'Use the keyword Bearer: "Authorization: Bearer <token>".')
   }
@@ -40,7 +48,7 @@ export function classify(authorization: string, surface: Surface): { hash: strin
     return refused('per_turn', 'Per-turn JWTs are no longer accepted; mint a team JWT.')
   }
   if (surface === 'rest') return refused('team_on_rest', 'Team tokens are accepted on MCP only.')
-  return refused('bad_signature', 'Invalid MCP token.')
+  return { jwt: credential }
 }
 
 /** The legacy shape, by its claims, which nobody vouches for: good enough to word a refusal. */

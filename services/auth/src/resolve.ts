@@ -3,6 +3,7 @@ import { DomainError } from '@mnemosyne/platform'
 import { type AuthContext, globalLibraries } from './context.ts'
 import { classify, refused, UNKNOWN_TOKEN } from './credential.ts'
 import { membershipsOf } from './memberships.ts'
+import { resolveTeam } from './resolve-team.ts'
 import { mcpScope, restScope } from './scope.ts'
 import { staffLevel } from './staff-level.ts'
 import { groupsOf, type UserRow, userByName } from './users.ts'
@@ -27,6 +28,7 @@ export async function resolve(context: AuthContext, request: ResolveRequest): Pr
   }
   const classified = classify(credential.authorization, surface)
   if ('outcome' in classified) return classified
+  if ('jwt' in classified) return resolveTeam(context, request, classified.jwt)
   return resolveUserToken(context, request, classified.hash)
 }
 

@@ -46,7 +46,15 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
   const lastUsed = createLastUsed({ sql, clock, log })
   // Subscribed before the relay starts: an event that nobody hears yet would be gone.
   const wakeable = { wake: () => {} }
-  const context: AuthContext = { sql, library, relay: { wake: () => wakeable.wake() }, clock, ids, log }
+  const context: AuthContext = {
+    sql,
+    library,
+    relay: { wake: () => wakeable.wake() },
+    clock,
+    ids,
+    log,
+    metrics,
+  }
   const events = await bus.subscribe({
     queue: 'auth.library-events',
     topics: [...SUBSCRIPTIONS['auth.library-events']],

@@ -1,9 +1,73 @@
 import { randomBytes } from 'node:crypto'
+import type { SigningKey } from '@mnemosyne/contracts'
 import { DomainError, FieldError } from '@mnemosyne/platform'
 import { type Actor, audit } from './audit.ts'
-import type { AuthContext } from './context.ts'
+import type { AuthContext, Tx } from './context.ts'
 
-const KID = /^[A-Za-z0-9._-]{1,64}$/
+/** Not everything that a header may say: a name of ours. */
+export const KID = /^[A-Za-z0-9._-]{1,64}$/
+
+/** A backup without secrets leaves keys that have none: anybody could sign by those. */
+const SECRET = /^[0-9a-f]{64}$/
+
+/** All that there ever were, in the order in which they were made. */
+export async function listSigningKeys({ sql }: Pick<AuthContext, 'sql'>): Promise<SigningKey[]> {
+  const rows = await sql.read
+    .selectFrom('signing_key')
+    .select(['kid', 'is_current', 'created_at', 'retired_at'])
+    .orderBy('created_at')
+    .orderBy('kid')
+    .execute()
+  return rows.map((row) => ({ ...row, is_current: row.is_current === 1 }))
+}
+
+/** The key that signs now, or undefined. */
+export async function currentKey(tx: Tx): Promise<{ kid: string; secret: string } | undefined> {
+  const key = await tx
+    .selectFrom('signing_key')
+    .select(['kid', 'secret'])
+    .where('is_current', '=', 1)
+    .where('retired_at', 'is', null)
+    .executeTakeFirst()
+  return key && SECRET.test(key.secret) ? key : undefined
+}
+
+/** The secret of a key that is not retired, or undefined. */
+export async function liveSecret(db: AuthContext['sql']['read'], kid: string): Promise<string | undefined> {
+  const key = await db
+    .selectFrom('signing_key')
+    .select('secret')
+    .where('kid', '=', kid)
+    .where('retired_at', 'is', null)
+    .executeTakeFirst()
+  return key && SECRET.test(key.secret) ? key.secret : undefined
+}
+
+/**
+ * Retires a key for good: what it signed is worthless from the next request on. When it was the one that signs,
+ * nothing is minted until another is seeded. Idempotent. Throws DomainError SIGNING_KEY_NOT_FOUND.
+ */
+export async function retireSigningKey(context: AuthContext, by: Actor, kid: string): Promise<SigningKey> {
+  if (!KID.test(kid)) throw keyNotFound()
+  const key = await context.sql.transaction(async (tx) => {
+    const retired = await tx
+      .updateTable('signing_key')
+      .set({ retired_at: context.clock().toISOString(), is_current: 0 })
+      .where('kid', '=', kid)
+      .where('retired_at', 'is', null)
+      .executeTakeFirst()
+    if (retired.numUpdatedRows > 0n) {
+      await audit(tx, context, by, { action: 'signing_key.retired', target: kid })
+    }
+    return tx
+      .selectFrom('signing_key')
+      .select(['kid', 'created_at', 'retired_at'])
+      .where('kid', '=', kid)
+      .executeTakeFirst()
+  })
+  if (!key) throw keyNotFound()
+  return { ...key, is_current: false }
+}
 
 /**
  * Makes the signing key `kid`, or finds it, and makes it the one that signs. A known key keeps its secret.
@@ -37,6 +101,7 @@ export async function seedSigningKey(
         await tx
           .insertInto('signing_key')
           .values({ kid, secret, is_current: 1, created_at: now, retired_at: null })
+          .onConflict((conflict) => conflict.column('kid').doNothing())
           .execute()
       }
       const others = retireOther
@@ -58,3 +123,5 @@ export async function seedSigningKey(
     { isolation: 'serializable' },
   )
 }
+
+const keyNotFound = () => new DomainError('SIGNING_KEY_NOT_FOUND', 'Signing key not found.')
