@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Item } from '@mnemosyne/contracts'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { MAIN, mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
-import { graphOf } from './stores.ts'
+import { graphOf, rowsOf } from './stores.ts'
 
 // Whole processes on a machine that other tests keep busy.
 vi.setConfig({ testTimeout: 300_000 })
@@ -31,14 +31,16 @@ beforeAll(async () => {
   )
   for (const { body } of await Promise.all(jobs)) await system.ended(body.job_id)
   backup = path('backup')
-  expect(await run(['backup', backup], system.dataDir)).toMatchObject({ code: 0 })
+  const taken = await run(['backup', backup], system.dataDir)
+  expect(taken.code, taken.stdout).toBe(0)
 })
 afterAll(async () => {
   await system?.stop()
   folder[Symbol.dispose]()
 })
 
-const run = (args: string[], dataDir: string) => mnemosyne([...args, '--json', '--data-dir', dataDir])
+const run = (args: string[], dataDir: string, env: Record<string, string> = {}) =>
+  mnemosyne([...args, '--json', '--data-dir', dataDir], { env })
 
 /** Starts a command and kills it as soon as it says `label`, as by a power cut. False when it had ended before. */
 async function killAt(label: string, args: string[], dataDir: string): Promise<boolean> {
@@ -134,6 +136,47 @@ test('what cannot be done is refused with what to do, in words and as an exit co
     code: 1,
     stdout: expect.stringContaining('Choose another folder'),
   })
+})
+
+test('secrets of signing keys travel under a passphrase, or not at all', async () => {
+  const passphrase = 'the tide turns at noon'
+  const file = path('passphrase')
+  await writeFile(file, `${passphrase}\n`)
+  const sealed = path('sealed')
+  const made = await run(['backup', sealed, '--passphrase-file', file], system.dataDir)
+  expect(made.code, made.stdout).toBe(0)
+  expect(JSON.parse(made.stdout)).toMatchObject({ format: 2, secrets: 'sealed' })
+  const refusals: [args: string[], env: Record<string, string>, words: string][] = [
+    [[], {}, '--without-secrets'],
+    [[], { MNEMOSYNE_BACKUP_PASSPHRASE: 'something else' }, 'not the passphrase'],
+    [['--passphrase-file', path('nowhere')], {}, 'cannot be read'],
+  ]
+  for (const [args, env, words] of refusals) {
+    const nowhere = path('nowhere')
+    const refused = await run(['restore', sealed, ...args], nowhere, env)
+    expect([1, 2]).toContain(refused.code)
+    expect(refused.stdout).toContain(words)
+    expect(refused.stdout + refused.stderr).not.toContain(passphrase)
+    await expect(stat(nowhere)).rejects.toThrow('ENOENT')
+  }
+  const keys = await rowsOf(system.dataDir, 'auth', 'signing_key')
+  const whole = path('whole')
+  const restored = await run(['restore', sealed], whole, { MNEMOSYNE_BACKUP_PASSPHRASE: passphrase })
+  expect(restored, restored.stdout).toMatchObject({ code: 0, stderr: expect.not.stringContaining('retired') })
+  expect(await rowsOf(whole, 'auth', 'signing_key')).toEqual(keys)
+  for (const [dir, args] of [
+    [sealed, ['--without-secrets']],
+    [backup, []],
+  ] as const) {
+    const bare = path('bare')
+    const { code, stdout, stderr } = await run(['restore', dir, ...args], bare)
+    expect(code, stdout).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ complete: true, lost_keys: ['first'] })
+    expect(stderr).toMatch(/signing keys first.*retired.*seed-signing-key/s)
+    expect(await rowsOf(bare, 'auth', 'signing_key')).toMatchObject([{ secret: '', is_current: 0 }])
+  }
+  const short = await run(['backup', path('short')], system.dataDir, { MNEMOSYNE_BACKUP_PASSPHRASE: 'tide' })
+  expect(short).toMatchObject({ code: 2, stdout: expect.stringContaining('at least 12') })
 })
 
 test('a graph is made again beside the running system, which answers meanwhile', async () => {

@@ -6,16 +6,20 @@ import { fileURLToPath } from 'node:url'
 import type { Item, Job } from '@mnemosyne/contracts'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
-import { graphOf } from './stores.ts'
+import { graphOf, rowsOf } from './stores.ts'
 
 // Whole processes on a machine that other tests keep busy.
 vi.setConfig({ testTimeout: 300_000 })
 
 /** Data folders as released versions left them; scripts/make-data-folder.ts makes them. */
 const RELEASED = fileURLToPath(new URL('../fixtures/data-folders/', import.meta.url))
-const names = readdirSync(RELEASED)
-  .filter((file) => file.endsWith('.tar.gz'))
-  .map((file) => file.replace(/\.tar\.gz$/, ''))
+/** Backups of these as earlier versions have written them. */
+const BACKUPS = fileURLToPath(new URL('../fixtures/backups/', import.meta.url))
+const namesIn = (folder: string) =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.tar.gz'))
+    .map((file) => file.replace(/\.tar\.gz$/, ''))
+const names = namesIn(RELEASED)
 
 const QUESTIONS = {
   'How much water goes into the casing?': 'Fill the casing with nine litres of water',
@@ -74,6 +78,28 @@ test.each(names)(
     const { bytes: _, ...found } = await graphOf(restored)
     const { bytes: __, ...expected } = await graphOf(dataDir)
     expect(found).toMatchObject(expected)
+    await expectWhole(restored, token)
+  },
+)
+
+test.each(namesIn(BACKUPS))(
+  'a backup in the format of %s is restored, with the signing keys that it holds in the clear',
+  async (name) => {
+    const { dataDir, token, home } = unpack(name)
+    execFileSync('tar', ['-C', home, '-xzf', join(BACKUPS, `${name}.tar.gz`), '--one-top-level=backup'])
+    const restored = join(home, 'restored')
+    const { code, stdout, stderr } = await mnemosyne([
+      'restore',
+      join(home, 'backup', name),
+      '--json',
+      '--data-dir',
+      restored,
+    ])
+    expect(code, stdout + stderr).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ complete: true, lost_keys: [] })
+    const keys = await rowsOf(restored, 'auth', 'signing_key')
+    expect(keys).toEqual(await rowsOf(dataDir, 'auth', 'signing_key'))
+    expect(keys).toHaveLength(1)
     await expectWhole(restored, token)
   },
 )

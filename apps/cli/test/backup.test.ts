@@ -40,7 +40,7 @@ async function take(dataDir: string, dir: string, onStep?: (step: BackupStep) =>
 
 async function restore(dir: string, dataDir: string, onStep?: (step: BackupStep) => void) {
   await using alone = await openStoresAlone(settingsOf(dataDir))
-  return await restoreBackup(alone.stores, dir, { ...context, onStep })
+  return await restoreBackup(alone.stores, dir, { ...context, unseal: undefined, onStep })
 }
 
 /** Breaks off at a step, as a kill would between two of them. */

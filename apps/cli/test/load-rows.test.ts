@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import {
   createLog,
   createRegistry,
@@ -14,12 +15,14 @@ import {
 import { describePostgres } from '@mnemosyne/platform/testing'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { beginSchema, endSchema, loadSchema, stateOfSchema } from '../src/backup/load-rows.ts'
+import { createSealing, openSealing } from '../src/backup/sealing.ts'
 import { takeRows } from '../src/backup/take-rows.ts'
 
 interface Tables {
   shelf: { id: string; label: string | null }
   book: { number?: number; shelf_id: string; title: string; cover: Uint8Array | null; pages: number }
   scratch: { id: string }
+  lock: { room: string; door: number; code: string | null }
 }
 
 const first: Migration = {
@@ -37,6 +40,13 @@ const first: Migration = {
       .addColumn('title', text, (column) => column.notNull())
       .addColumn('cover', blob)
       .addColumn('pages', bigint, (column) => column.notNull())
+      .execute()
+    await db.schema
+      .createTable('lock')
+      .addColumn('room', text, (column) => column.notNull())
+      .addColumn('door', 'integer', (column) => column.notNull())
+      .addColumn('code', text)
+      .addPrimaryKeyConstraint('lock_pk', ['room', 'door'])
       .execute()
     await db.schema
       .createTable('scratch')
@@ -61,7 +71,12 @@ const second: Migration = {
 const record: SchemaRecord<Tables> = {
   schema: 'shelves',
   migrations: [first],
-  tables: { shelf: { key: ['id'] }, book: { key: ['number'], identity: 'number' }, scratch: 'left out' },
+  tables: {
+    shelf: { key: ['id'] },
+    book: { key: ['number'], identity: 'number' },
+    scratch: 'left out',
+    lock: { key: ['room', 'door'], secret: ['code'] },
+  },
 }
 const later = { ...record, migrations: [first, second] }
 
@@ -89,6 +104,13 @@ const books = Array.from({ length: 2_500 }, (_, n) => ({
   pages: n === 7 ? 2 ** 53 - 1 : n,
 }))
 
+const locks = [
+  { room: 'attic', door: 1, code: 'open “sesame”' },
+  { room: 'attic', door: 2, code: 'swordfish' },
+  { room: 'cellar', door: 1, code: null },
+  { room: 'cellar', door: 2, code: '' },
+]
+
 async function fill(sql: Sql<Tables>): Promise<void> {
   await sql.migrate(record.migrations)
   await sql.transaction(async (tx) => {
@@ -104,6 +126,7 @@ async function fill(sql: Sql<Tables>): Promise<void> {
         .insertInto('book')
         .values(books.slice(at, at + 500))
         .execute()
+    await tx.insertInto('lock').values(locks).execute()
     await tx.insertInto('scratch').values({ id: 'not worth keeping' }).execute()
     await tx.deleteFrom('book').where('number', '=', 3).execute()
   })
@@ -137,7 +160,8 @@ function suite(name: string, fresh: () => Promise<string>): void {
       await load(sql, record, backup)
       await expect(takeRows(sql, record, folder())).rejects.toThrow(UnfinishedRestoreError)
       await endSchema(sql as unknown as AnySql, 'one')
-      expect(await takeRows(sql, record, folder())).toEqual(backup.entry)
+      const again = await takeRows(sql, record, folder())
+      expect(again.tables.slice(0, -1)).toEqual(backup.entry.tables.slice(0, -1))
       expect(await sql.read.selectFrom('scratch').selectAll().execute()).toEqual([])
       const { number } = await sql.transaction((tx) =>
         tx
@@ -182,6 +206,39 @@ function suite(name: string, fresh: () => Promise<string>): void {
         .select(({ fn }) => fn.countAll<number>().as('total'))
         .executeTakeFirstOrThrow()
       expect(total).toBe(2_499)
+    })
+
+    describe('secrets', () => {
+      const locksOf = (sql: Sql<Tables>) =>
+        sql.read.selectFrom('lock').selectAll().orderBy('room').orderBy('door').execute()
+      const textOf = async (dir: string) =>
+        gunzipSync(await readFile(join(dir, 'rows', 'shelves.lock.jsonl.gz'))).toString()
+
+      test('are left out without a key, and nothing stands in their place', async () => {
+        const { dir, entry } = await taken()
+        expect(await textOf(dir)).not.toMatch(/sesame|swordfish/)
+        expect(entry.tables.at(-1)).toMatchObject({ table: 'lock', rows: 4, secrets: { values: 2 } })
+        const sql = await open(await fresh())
+        await load(sql, record, { dir, entry })
+        expect(await locksOf(sql)).toEqual(locks.map(({ code, ...lock }) => ({ ...lock, code: code && '' })))
+      })
+
+      test('are sealed with one, and come back with it, and without it as if they were left out', async () => {
+        const { sealing, seal } = await createSealing('a long passphrase', 'one')
+        const source = await open(await fresh())
+        await fill(source)
+        const dir = folder()
+        const entry = await takeRows(source, record, dir, { seal })
+        expect(await textOf(dir)).not.toMatch(/sesame|swordfish/)
+        for (const unseal of [await openSealing('a long passphrase', 'one', sealing), undefined]) {
+          const sql = await open(await fresh())
+          const any = sql as unknown as AnySql
+          await beginSchema(any, record, entry, 'one')
+          await loadSchema(any, record, entry, { dir, backupId: 'one', unseal })
+          const expected = locks.map(({ code, ...lock }) => ({ ...lock, code: unseal ? code : code && '' }))
+          expect(await locksOf(sql)).toEqual(expected)
+        }
+      })
     })
 
     test('a table that nobody has named is not forgotten silently', async () => {

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock, SchemaRecord, Sql } from '@mnemosyne/platform'
-import { serviceActor } from './audit.ts'
+import { audit, serviceActor } from './audit.ts'
 import { forgetLibrary, putOwner } from './memberships.ts'
 import { type AuthTables, authMigrations } from './schema.ts'
 
-/** What a backup has to know of the schema `auth`. It holds secrets of signing keys: guard it like the database. */
+/** What a backup has to know of the schema `auth`. */
 export const authSchema: SchemaRecord<AuthTables> = {
   schema: 'auth',
   migrations: authMigrations,
@@ -19,7 +19,7 @@ export const authSchema: SchemaRecord<AuthTables> = {
     team_workspace_assignment: { key: ['team_id', 'workspace_id'] },
     user_token: { key: ['id'] },
     library_membership: { key: ['user_id', 'library_uid', 'role'] },
-    signing_key: { key: ['kid'] },
+    signing_key: { key: ['kid'], secret: ['secret'] },
     audit_log: { key: ['id'], identity: 'id' },
     outbox: { key: ['id'], identity: 'id' },
   },
@@ -41,6 +41,43 @@ export async function agreeWithLibraries(
     if (owner_username === null || !(await isActive(sql, owner_username))) continue
     await putOwner(context, by, { library_uid: uid, username: owner_username })
   }
+}
+
+/**
+ * After a restore without secrets: a key that has none signs and verifies nothing, and is retired for good. Returns
+ * the kids of all such keys. Idempotent.
+ */
+export async function retireLostKeys({
+  sql,
+  clock,
+}: {
+  sql: Sql<AuthTables>
+  clock: Clock
+}): Promise<string[]> {
+  const context = { clock, ids: randomUUID }
+  return sql.transaction(async (tx) => {
+    const lost = await tx
+      .selectFrom('signing_key')
+      .select(['kid', 'retired_at'])
+      .where('secret', '=', '')
+      .orderBy('kid')
+      .execute()
+    for (const { kid, retired_at } of lost) {
+      if (retired_at !== null) continue
+      await tx
+        .updateTable('signing_key')
+        .set({ is_current: 0, retired_at: clock().toISOString() })
+        .where('kid', '=', kid)
+        .execute()
+      const detail = { reason: 'its secret is not in the backup' }
+      await audit(tx, context, serviceActor('restore'), {
+        action: 'signing_key.retired',
+        target: kid,
+        detail,
+      })
+    }
+    return lost.map(({ kid }) => kid)
+  })
 }
 
 /** Libraries that memberships and tokens name. */

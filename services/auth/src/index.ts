@@ -1,5 +1,5 @@
 export type { AuthAdmin } from './admin.ts'
-export { agreeWithLibraries, authSchema } from './backup.ts'
+export { agreeWithLibraries, authSchema, retireLostKeys } from './backup.ts'
 export { authProcessConfig } from './config.ts'
 export type { AuthTables } from './schema.ts'
 export { type AuthDeps, startAuth } from './service.ts'

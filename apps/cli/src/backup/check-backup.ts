@@ -6,6 +6,8 @@ import { forEach, hashOf } from './blob-copies.ts'
 import { BackupError } from './errors.ts'
 import { checkFile, damaged, readLines } from './line-files.ts'
 import { blobFolder, type Manifest } from './manifest.ts'
+import type { Unseal } from './sealing.ts'
+import { withSecrets } from './secret-columns.ts'
 
 /** The schemas of a backup; each refers only to those before it. */
 export const SCHEMAS = [authSchema, librarySchema, ingestSchema] as const
@@ -13,14 +15,15 @@ export const SCHEMAS = [authSchema, librarySchema, ingestSchema] as const
 const AT_ONCE = 4
 
 /**
- * Whether every file of a backup is as it was written, and of a level that this program knows. Returns the list of
+ * Whether every file of a backup is as it was written, and of a level that this program knows, and every secret opens
+ * where there is something to open it with. Returns the list of
  * its blobs. Throws `BackupError` with the file's name.
  */
 export async function checkBackup(
   dir: string,
   manifest: Manifest,
   blobs: BlobStore,
-  onProgress: (done: number, of: number) => void,
+  { unseal, onProgress }: { unseal?: Unseal; onProgress: (done: number, of: number) => void },
 ): Promise<Map<string, StoredBlob>> {
   for (const { schema, migrations } of manifest.schemas) {
     const known = SCHEMAS.find((one) => one.schema === schema)?.migrations.map(({ name }) => name) ?? []
@@ -32,6 +35,7 @@ export async function checkBackup(
   }
   for (const { tables } of manifest.schemas) for (const entry of tables) await checkFile(dir, entry)
   await checkFile(dir, manifest.blobs)
+  if (unseal) await checkSecrets(dir, manifest, unseal)
   const list = await readBlobList(dir, manifest)
   let done = 0
   await forEach(list, AT_ONCE, async ([key, { sha256 }]) => {
@@ -42,6 +46,17 @@ export async function checkBackup(
     onProgress(++done, list.size)
   })
   return list
+}
+
+async function checkSecrets(dir: string, { schemas }: Manifest, unseal: Unseal): Promise<void> {
+  for (const { schema, tables } of schemas) {
+    for (const { table, file, secrets } of tables) {
+      if (!secrets) continue
+      for await (const rows of readLines(dir, file)) {
+        for (const row of rows) withSecrets(row, `${schema}.${table}`, secrets, unseal)
+      }
+    }
+  }
 }
 
 async function readBlobList(dir: string, { blobs }: Manifest): Promise<Map<string, StoredBlob>> {

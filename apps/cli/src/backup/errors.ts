@@ -21,3 +21,6 @@ type BackupErrorCode =
   | 'STORES_NOT_EMPTY'
   /** There is nothing to back up. */
   | 'NO_DATA'
+  /** Secrets are sealed, and nobody said with what, or that they may stay behind. */
+  | 'PASSPHRASE_NEEDED'
+  | 'PASSPHRASE_WRONG'

@@ -4,6 +4,8 @@ import { BackupError } from './errors.ts'
 import { type Row, readLines } from './line-files.ts'
 import type { SchemaEntry, TableEntry } from './manifest.ts'
 import { tablesOf } from './schema-tables.ts'
+import type { Unseal } from './sealing.ts'
+import { withSecrets } from './secret-columns.ts'
 
 type AnyTables = Record<string, Row>
 type AnySql = Sql<AnyTables>
@@ -78,6 +80,13 @@ async function dropEmptyTables(sql: AnySql, schema: string): Promise<void> {
 const levelOf = ({ migrations }: AnyRecord, entry: SchemaEntry) =>
   migrations.filter(({ name }) => entry.migrations.includes(name))
 
+export interface LoadOptions {
+  dir: string
+  backupId: string
+  /** Without it secrets that are sealed stay behind. */
+  unseal?: Unseal
+}
+
 /**
  * Loads the rows into a schema that {@link beginSchema} has marked, all in one transaction, unless they are there;
  * then runs the migrations that came after the backup.
@@ -86,8 +95,9 @@ export async function loadSchema(
   sql: AnySql,
   record: AnyRecord,
   entry: SchemaEntry,
-  { dir, backupId }: { dir: string; backupId: string },
+  { dir, backupId, unseal }: LoadOptions,
 ): Promise<void> {
+  const { schema } = record
   await sql.transaction(async (tx) => {
     if (
       await holdsRows(
@@ -96,7 +106,8 @@ export async function loadSchema(
       )
     )
       return
-    for (const table of entry.tables) await loadTable(tx, sql.dialect, dir, table)
+    for (const table of entry.tables)
+      await loadTable(tx, { dialect: sql.dialect, schema, dir, unseal }, table)
   })
   const level = levelOf(record, entry)
   await sql.migrate([...level, markOf(backupId), ...record.migrations.slice(level.length)])
@@ -105,15 +116,20 @@ export async function loadSchema(
 /** A statement's parameters are bounded; with the widest table this stays far below. */
 const ROWS_AT_ONCE = 200
 
+interface SchemaPlace {
+  dialect: AnySql['dialect']
+  schema: string
+}
+
 async function loadTable(
   tx: AnyTransaction,
-  dialect: AnySql['dialect'],
-  dir: string,
-  { table, file, rows: expected, identity }: TableEntry,
+  { dialect, schema, dir, unseal }: Pick<LoadOptions, 'dir' | 'unseal'> & SchemaPlace,
+  { table, file, rows: expected, identity, secrets }: TableEntry,
 ): Promise<void> {
   let loaded = 0
   for await (const rows of readLines(dir, file, ROWS_AT_ONCE)) {
-    await tx.insertInto(table).values(rows).execute()
+    const whole = secrets ? rows.map((row) => withSecrets(row, `${schema}.${table}`, secrets, unseal)) : rows
+    await tx.insertInto(table).values(whole).execute()
     loaded += rows.length
   }
   if (loaded !== expected) {

@@ -6,11 +6,13 @@ import { type BackupOptions, type BackupStep, takeBackup } from './take-backup.t
 
 type LongOptions = Pick<BackupOptions, 'onStep' | 'signal'>
 
+const Backup = z.object({ dir: z.string(), passphrase: z.string().optional() })
+
 /** What takes a while and works beside a running system, by the command's name. */
 const commands = {
   backup: (stores: Stores, input: unknown, options: LongOptions) => {
-    const { dir } = z.object({ dir: z.string() }).parse(input)
-    return takeBackup(stores, dir, { version, clock: systemClock, ...options })
+    const { dir, passphrase } = Backup.parse(input)
+    return takeBackup(stores, dir, { version, clock: systemClock, passphrase, ...options })
   },
   'rebuild-graph': (stores: Stores, input: unknown, options: LongOptions) => {
     const { all } = z.object({ all: z.boolean() }).parse(input)

@@ -3,17 +3,24 @@ import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'no
 import { join } from 'node:path'
 import { z } from 'zod'
 import { BackupError } from './errors.ts'
+import { Sealing } from './sealing.ts'
 
-/** Raised when an older program could not read what this one writes. */
-const BACKUP_FORMAT = 1
+/** Raised when an older program could not read what this one writes. 2: secrets are sealed or left out. */
+const BACKUP_FORMAT = 2
 
 const File = z.object({ file: z.string(), bytes: z.number().int(), sha256: z.string() })
+
+/** Columns that hold secrets; `values` of them are sealed or left out, each bound to the key of its row. */
+const Secrets = z.object({ columns: z.array(z.string()), key: z.array(z.string()), values: z.int() })
+export type Secrets = z.infer<typeof Secrets>
 
 const Table = File.extend({
   table: z.string(),
   rows: z.number().int(),
   /** The column that numbers the rows by itself. */
   identity: z.string().optional(),
+  /** Not in format 1, which has them in the clear. */
+  secrets: Secrets.optional(),
 })
 export type TableEntry = z.infer<typeof Table>
 
@@ -44,6 +51,8 @@ export const Manifest = z.object({
   newer_items: z.array(z.string()),
   /** What was wrong with the stores themselves. */
   problems: z.array(z.object({ item_uid: z.string(), problem: z.string() })),
+  /** How secrets are sealed; null: they are left out. */
+  sealing: Sealing.nullable().default(null),
 })
 export type Manifest = z.infer<typeof Manifest>
 
@@ -90,6 +99,11 @@ async function readUnfinished(dir: string): Promise<{ backup_id: string }> {
   )
   if (format <= BACKUP_FORMAT) return unfinished
   throw newer(dir)
+}
+
+/** Values of secret columns that are sealed or left out. */
+export function secretsIn({ schemas }: Pick<Manifest, 'schemas'>): number {
+  return schemas.flatMap(({ tables }) => tables).reduce((sum, { secrets }) => sum + (secrets?.values ?? 0), 0)
 }
 
 /** The last act of a backup: with this it is complete. */

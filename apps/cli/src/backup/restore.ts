@@ -1,4 +1,4 @@
-import { agreeWithLibraries } from '@mnemosyne/auth'
+import { agreeWithLibraries, retireLostKeys } from '@mnemosyne/auth'
 import { forget, jobsByItem, resumeJobs } from '@mnemosyne/ingest'
 import { agreeWithJobs, settleLibraries } from '@mnemosyne/library'
 import { type BlobStore, type Clock, openFolderBlobs, type StoredBlob } from '@mnemosyne/platform'
@@ -8,8 +8,9 @@ import { checkBackup, SCHEMAS } from './check-backup.ts'
 import { BackupError } from './errors.ts'
 import { damaged } from './line-files.ts'
 import { beginSchema, endSchema, loadSchema, type SchemaState, stateOfSchema } from './load-rows.ts'
-import { blobFolder, type Manifest, readManifest } from './manifest.ts'
+import { blobFolder, type Manifest, readManifest, secretsIn } from './manifest.ts'
 import { type RebuildReport, rebuildGraph } from './rebuild.ts'
+import { openSealing, type Unseal } from './sealing.ts'
 import type { BackupOptions, BackupStep } from './take-backup.ts'
 
 export interface RestoreReport {
@@ -18,10 +19,36 @@ export interface RestoreReport {
   blobs: number
   /** Jobs that were waiting or in hand, and go on at the next start. */
   waiting_jobs: number
+  /** Signing keys that came back without their secret, and are retired: what they have signed is good no more. */
+  lost_keys: string[]
   graph: RebuildReport
 }
 
 const AT_ONCE = 4
+
+/**
+ * What opens the secrets of a backup; undefined when none are sealed, or they are to stay behind. Throws
+ * `BackupError` when there is no passphrase, or another one.
+ */
+export async function openSecrets(
+  manifest: Manifest,
+  { passphrase, withoutSecrets }: { passphrase?: string; withoutSecrets?: boolean },
+): Promise<Unseal | undefined> {
+  const { sealing, backup_id } = manifest
+  if (withoutSecrets || !sealing || secretsIn(manifest) === 0) return undefined
+  if (passphrase) return openSealing(passphrase, backup_id, sealing)
+  throw new BackupError(
+    'PASSPHRASE_NEEDED',
+    'Secrets in this backup are sealed with a passphrase. Give it with --passphrase-file or ' +
+      'MNEMOSYNE_BACKUP_PASSPHRASE. With --without-secrets all else is restored: the signing keys are retired then, ' +
+      'and the tokens of teams are good no more.',
+  )
+}
+
+export interface RestoreOptions extends Pick<BackupOptions, 'clock' | 'onStep' | 'signal'> {
+  /** From {@link openSecrets}. */
+  unseal: Unseal | undefined
+}
 
 /**
  * Brings a backup back into empty stores, whatever adapters they are, and makes the graph again. Nothing else may
@@ -31,27 +58,32 @@ const AT_ONCE = 4
 export async function restoreBackup(
   stores: Stores,
   dir: string,
-  { clock, onStep = () => {}, signal }: Pick<BackupOptions, 'clock' | 'onStep' | 'signal'>,
+  { clock, unseal, onStep = () => {}, signal }: RestoreOptions,
 ): Promise<RestoreReport> {
   const manifest = await readManifest(dir)
   await using from = await openFolderBlobs(blobFolder(dir))
-  const blobs = await checkBackup(dir, manifest, from, (done, of) => onStep({ step: 'check', done, of }))
+  const blobs = await checkBackup(dir, manifest, from, {
+    unseal,
+    onProgress: (done, of) => onStep({ step: 'check', done, of }),
+  })
   signal?.throwIfAborted()
   const begun = await beginStores(stores, manifest)
   for (const [index, record] of begun.entries()) {
     await loadSchema(sqlOf(stores, record.schema), record, entryOf(manifest, record.schema), {
       dir,
       backupId: manifest.backup_id,
+      unseal,
     })
     onStep({ step: 'rows', done: index + 1, of: begun.length })
   }
   await copyBlobs(from, stores.blobs, dir, blobs, onStep, signal)
   await agree(stores, clock)
+  const lost_keys = await retireLostKeys({ sql: stores.sql.auth, clock })
   const waiting_jobs = await resumeJobs(stores.sql.ingest, clock)
   const graph = await rebuildGraph(stores, { all: false, onStep, signal })
   for (const { schema } of begun) await endSchema(sqlOf(stores, schema), manifest.backup_id)
   const rows = manifest.schemas.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.rows, 0)
-  return { backup_id: manifest.backup_id, rows, blobs: blobs.size, waiting_jobs, graph }
+  return { backup_id: manifest.backup_id, rows, blobs: blobs.size, waiting_jobs, lost_keys, graph }
 }
 
 type AnySql = Parameters<typeof loadSchema>[0]

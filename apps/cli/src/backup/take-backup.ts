@@ -7,6 +7,7 @@ import type { Stores } from '../system/open-stores.ts'
 import { BackupError } from './errors.ts'
 import { type Row, readLines, writeLines } from './line-files.ts'
 import { blobFolder, completeBackup, type Manifest, openBackupFolder, type SchemaEntry } from './manifest.ts'
+import { createSealing } from './sealing.ts'
 import { type ItemRows, type TakenBlobs, takeBlobs } from './take-blobs.ts'
 import { takeRows } from './take-rows.ts'
 
@@ -19,6 +20,8 @@ export interface BackupStep {
 export interface BackupOptions {
   version: string
   clock: Clock
+  /** Seals secrets; without it they are left out. */
+  passphrase?: string
   onStep?: (step: BackupStep) => void
   signal?: AbortSignal
 }
@@ -31,17 +34,21 @@ export interface BackupOptions {
 export async function takeBackup(
   stores: Pick<Stores, 'sql' | 'blobs'>,
   dir: string,
-  { version, clock, onStep = () => {}, signal }: BackupOptions,
+  { version, clock, passphrase, onStep = () => {}, signal }: BackupOptions,
 ): Promise<Manifest> {
   const folder = await openBackupFolder(dir)
+  const { sealing, seal } = passphrase
+    ? await createSealing(passphrase, folder.backupId)
+    : { sealing: null, seal: undefined }
   const started_at = clock().toISOString()
   // Those that refer first: what they refer to was there before them.
   const items = new Map<string, JobBrief[]>()
-  const ingest = await takeRows(stores.sql.ingest, ingestSchema, dir, (table, rows) => {
+  const see = (table: string, rows: readonly Row[]) => {
     if (table === 'job') for (const job of rows) addJob(items, briefOf(job as never))
-  })
-  const library = await takeRows(stores.sql.library, librarySchema, dir)
-  const auth = await takeRows(stores.sql.auth, authSchema, dir)
+  }
+  const ingest = await takeRows(stores.sql.ingest, ingestSchema, dir, { see, seal })
+  const library = await takeRows(stores.sql.library, librarySchema, dir, { seal })
+  const auth = await takeRows(stores.sql.auth, authSchema, dir, { seal })
   if ([auth, library, ingest].every(isEmpty)) throw new BackupError('NO_DATA', 'There is nothing to back up.')
   onStep({ step: 'rows', done: 1, of: 1 })
   await mkdir(blobFolder(dir), { recursive: true, mode: 0o700 })
@@ -61,6 +68,7 @@ export async function takeBackup(
     ...contentOf(items),
     newer_items: [...taken.newer.keys()],
     problems: taken.problems,
+    sealing,
   })
 }
 

@@ -9,21 +9,30 @@ import { type Transaction, sql as text } from 'kysely'
 import { type Row, writeLines } from './line-files.ts'
 import type { SchemaEntry, TableEntry } from './manifest.ts'
 import { tablesOf } from './schema-tables.ts'
+import type { Seal } from './sealing.ts'
+import { withoutSecrets } from './secret-columns.ts'
 
 type AnyTables = Record<string, Row>
 type AnyTransaction = Transaction<AnyTables>
 
 const PAGE = 1_000
 
+export interface TakeRowsOptions {
+  /** Is shown the rows. */
+  see?: (table: string, rows: readonly Row[]) => void
+  /** What secrets are sealed with; without it they are left out. */
+  seal?: Seal
+}
+
 /**
- * Writes every row of a service's schema, as they are at one moment, into files of `dir`. `see` is shown the rows.
- * Throws `NewerSchemaError` when the schema has migrations that this program does not know, `UnfinishedRestoreError`.
+ * Writes every row of a service's schema, as they are at one moment, into files of `dir`. No secret gets there in the
+ * clear. Throws `NewerSchemaError` when the schema has migrations that this program does not know, `UnfinishedRestoreError`.
  */
 export async function takeRows<DB>(
   sql: Sql<DB>,
   record: SchemaRecord<DB>,
   dir: string,
-  see: (table: string, rows: readonly Row[]) => void = () => {},
+  { see = () => {}, seal }: TakeRowsOptions = {},
 ): Promise<SchemaEntry> {
   const { schema } = record
   return sql.snapshot(async (typed) => {
@@ -40,8 +49,11 @@ export async function takeRows<DB>(
     for (const [table, how] of known) {
       if (how === 'left out' || !present.has(table)) continue
       const pages = seen(pagesOf(db, table, how.key), (rows) => see(table, rows))
-      const written = await writeLines(dir, rowsFile(schema, table), pages)
-      tables.push({ table, ...written, ...(how.identity && { identity: how.identity }) })
+      const secrets = how.secret && { columns: [...how.secret], key: [...how.key], values: 0 }
+      const safe = secrets ? withoutSecrets(pages, `${schema}.${table}`, secrets, seal) : pages
+      const written = await writeLines(dir, rowsFile(schema, table), safe)
+      const { identity } = how
+      tables.push({ table, ...written, ...(identity && { identity }), ...(secrets && { secrets }) })
     }
     return { schema, migrations, tables }
   })

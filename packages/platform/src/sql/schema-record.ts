@@ -5,6 +5,11 @@ export interface TableRecord {
   key: readonly string[]
   /** The column that numbers the rows by itself. */
   identity?: string
+  /**
+   * Columns, of text, that leave the database sealed under a passphrase or not at all. After a restore without them
+   * they hold `''`, which the service has to take for no secret.
+   */
+  secret?: readonly string[]
 }
 
 /**
