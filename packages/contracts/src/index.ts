@@ -1,4 +1,4 @@
-export { accountsContract, CSRF_HEADER, SESSION_COOKIE, Session } from './accounts.ts'
+export { accountsContract, CSRF_HEADER, LOGIN_REFUSED, SESSION_COOKIE, Session } from './accounts.ts'
 export { adminContract, NewUser, SigningKey } from './admin.ts'
 export { AUDIT_RECORDS_MAX, AuditRecord } from './audit.ts'
 export {
@@ -63,6 +63,7 @@ export {
   libraryAdminContract,
   libraryContract,
   libraryInternalContract,
+  WORKSPACES_ASKED_MAX,
   Workspace,
   WorkspaceId,
 } from './library.ts'

@@ -241,7 +241,7 @@ const libraries = {
         name: Name(200).optional(),
         description: FreeText(10_000).optional(),
         /** Who owns it from now on; the former principal owner stays as a manager. */
-        owner_username: z.string().min(1).max(150).optional(),
+        owner_username: FreeText(150).min(1).optional(),
       }),
     )
     .output(LibraryDetail),
@@ -344,12 +344,17 @@ export const libraryAdminContract = {
     .output(listOf(Library)),
 }
 
+/** Workspaces in one question, so that it stays within a body's bound. */
+export const WORKSPACES_ASKED_MAX = 1_000
+
 /** Between services only; the gateway routes none of these paths. */
 export const libraryInternalContract = {
   /** Of these workspaces' libraries those that `owner_username` owns, in the order of their uids. */
   librariesOf: base
     .route({ method: 'POST', path: '/internal/library/libraries-of/' })
-    .input(z.object({ owner_username: z.string(), workspace_ids: z.array(z.string()).max(10_000) }))
+    .input(
+      z.object({ owner_username: z.string(), workspace_ids: z.array(z.string()).max(WORKSPACES_ASKED_MAX) }),
+    )
     .output(z.array(Uid)),
   /** Uids of the libraries that a user owns. */
   ownedLibraries: base

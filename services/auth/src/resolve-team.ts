@@ -1,14 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
-import type { Delegations, Principal, Resolution } from '@mnemosyne/contracts'
+import { type Delegations, type Principal, type Resolution, WORKSPACES_ASKED_MAX } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
 import type { AuthContext } from './context.ts'
 import { type Refused, refused } from './credential.ts'
 import { readOnly } from './scope.ts'
 import { liveSecret } from './signing-keys.ts'
 import { readTeamToken } from './team-token.ts'
-
-/** Workspaces in one question to the library service, whose bodies are bounded. */
-const ASKED_AT_ONCE = 1_000
 
 export interface TeamRequest {
   delegations: Delegations
@@ -81,8 +78,8 @@ async function teamLibraries(
     .where('team_id', '=', id)
     .execute()
   const questions: string[][] = []
-  for (let from = 0; from < rows.length; from += ASKED_AT_ONCE) {
-    questions.push(rows.slice(from, from + ASKED_AT_ONCE).map(({ workspace_id }) => workspace_id))
+  for (let from = 0; from < rows.length; from += WORKSPACES_ASKED_MAX) {
+    questions.push(rows.slice(from, from + WORKSPACES_ASKED_MAX).map(({ workspace_id }) => workspace_id))
   }
   try {
     const answers = await Promise.all(

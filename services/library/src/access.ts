@@ -13,6 +13,11 @@ export function callerOf({ surface, user }: Principal): NonNullable<Principal['u
   return user
 }
 
+/** Throws NotAllowedError unless a service asks on its own account. */
+export function assertService({ kind }: Principal): void {
+  if (kind !== 'service') throw new NotAllowedError('Only services may ask this.')
+}
+
 /** An owner member; or the principal owner, when the library was made a moment ago. */
 function owns(principal: Principal, { uid, owner_username }: Owned): boolean {
   const { username } = callerOf(principal)

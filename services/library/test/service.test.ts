@@ -549,6 +549,32 @@ function suite(freshUrl?: () => Promise<string>): void {
     })
   })
 
+  describe('libraries of workspaces', () => {
+    const asks = (who: Person, owner_username: string, workspace_ids: string[]) =>
+      post(who, '/internal/library/libraries-of/', { owner_username, workspace_ids })
+    const service: Person = { username: '', service: true }
+
+    test('are told to services: what the owner has of them at this moment', async () => {
+      await post(ada, workspaces, newWorkspace('lo-1'))
+      await post(bob, workspaces, newWorkspace('lo-2'))
+      const [mine] = await graphLibraries('lo-1')
+      const asked = ['lo-2', 'lo-1', 'lo-none']
+      expect(await asks(service, 'ada', asked)).toMatchObject({ status: 200, body: [mine!.uid] })
+      await call(ada, 'DELETE', `${workspaces}lo-1/`)
+      expect(await asks(service, 'ada', asked)).toMatchObject({ status: 200, body: [] })
+    })
+
+    test.each([
+      ['the owner', ada],
+      ['staff', root],
+    ])('are not told to %s', async (_, who) => {
+      expect(await asks(who, 'ada', ['lo-1'])).toMatchObject({
+        status: 403,
+        body: { detail: 'Only services may ask this.' },
+      })
+    })
+  })
+
   describe('the target of an ingest', () => {
     const target = (who: Person, body: object) => post(who, '/internal/library/ingest-target/', body)
     let library: string

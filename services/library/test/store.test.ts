@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Job } from '@mnemosyne/contracts'
+import { type Job, WORKSPACES_ASKED_MAX } from '@mnemosyne/contracts'
 import type { Sql } from '@mnemosyne/platform'
 import { describePostgres } from '@mnemosyne/platform/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -13,6 +13,7 @@ import {
   findLibrary,
   globalLibraryUids,
   insertLibrary,
+  librariesOfWorkspaces,
   libraryOfWorkspace,
   liveLibrary,
   markLibraryDeleted,
@@ -108,6 +109,24 @@ function storeSuite(freshUrl: () => Promise<string>): void {
     const doomed = await stored({ owner_username: null })
     await sql.transaction((tx) => markLibraryDeleted(tx, doomed.uid, NOW))
     expect(await globalLibraryUids(sql.read)).toEqual([uid])
+  })
+
+  test('of workspaces those are found that are live and the owner’s, however many are asked for', async () => {
+    const owner_username = 'of-workspaces'
+    const [a, b, doomed] = await Promise.all(
+      ['ow-a', 'ow-b', 'ow-doomed'].map((workspace_id) => stored({ workspace_id, owner_username })),
+    )
+    await stored({ workspace_id: 'ow-other', owner_username: 'another' })
+    await stored({ workspace_id: 'ow-global', owner_username: null })
+    await stored({ workspace_id: 'ow-not-asked', owner_username })
+    await stored({ workspace_id: null, owner_username })
+    await sql.transaction((tx) => markLibraryDeleted(tx, doomed!.uid, NOW))
+    const others = Array.from({ length: WORKSPACES_ASKED_MAX - 6 }, (_, n) => `ow-nobody-${n}`)
+    const asked = ['ow-b', 'ow-a', 'ow-a', 'ow-doomed', 'ow-other', 'ow-global', ...others]
+    const found = await librariesOfWorkspaces(sql.read, owner_username, asked)
+    expect(found).toEqual([a!.uid, b!.uid].sort())
+    expect(await librariesOfWorkspaces(sql.read, owner_username, [])).toEqual([])
+    expect(await librariesOfWorkspaces(sql.read, 'OF-WORKSPACES', asked)).toEqual([])
   })
 
   describe("an item's record follows its jobs", () => {

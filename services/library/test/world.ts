@@ -10,6 +10,7 @@ import {
   PRINCIPAL_HEADER,
   type Principal,
   type Surface,
+  servicePrincipal,
 } from '@mnemosyne/contracts'
 import { type GraphStore, GraphUnavailableError, openEmbeddedGraph } from '@mnemosyne/graph'
 import {
@@ -40,6 +41,8 @@ export type Role = 'owner' | 'manager' | 'reader'
 export interface Person {
   username: string
   staff?: boolean
+  /** Nobody at all: a service that asks on its own account. */
+  service?: boolean
 }
 
 export interface Answer {
@@ -165,7 +168,11 @@ export class World implements AsyncDisposable {
     }
   }
 
-  async principal({ username, staff = false }: Person, surface: Surface): Promise<Principal> {
+  async principal(
+    { username, staff = false, service = false }: Person,
+    surface: Surface,
+  ): Promise<Principal> {
+    if (service) return servicePrincipal(surface)
     const globals = await this.sql.read
       .selectFrom('library')
       .select('uid')

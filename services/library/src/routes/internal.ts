@@ -1,11 +1,11 @@
 import type { Principal } from '@mnemosyne/contracts'
 import { type Actor, actorOf, announceAudit, FieldError } from '@mnemosyne/platform'
-import { callerOf, mayIngest } from '../access.ts'
+import { assertService, callerOf, mayIngest } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { NotFoundError } from '../errors.ts'
 import { ensureCollectionProjected } from '../projection.ts'
 import { defaultCollectionUid, findCollection, insertCollection } from '../store/collections.ts'
-import { globalLibraryUids, liveLibrary } from '../store/libraries.ts'
+import { globalLibraryUids, librariesOfWorkspaces, liveLibrary } from '../store/libraries.ts'
 import type { CollectionRow, LibraryRow } from '../store/tables.ts'
 import type { LibraryImplementer } from './implementer.ts'
 import { ownWorkspace } from './workspaces.ts'
@@ -13,6 +13,11 @@ import { ownWorkspace } from './workspaces.ts'
 export function internalRoutes(os: LibraryImplementer, deps: LibraryContext) {
   return {
     globalLibraries: os.internal.globalLibraries.handler(() => globalLibraryUids(deps.sql.read)),
+
+    librariesOf: os.internal.librariesOf.handler(({ input, context }) => {
+      assertService(context.principal)
+      return librariesOfWorkspaces(deps.sql.read, input.owner_username, input.workspace_ids)
+    }),
 
     ingestTarget: os.internal.ingestTarget.handler(async ({ input, context }) => {
       const library = await targetLibrary(deps, input, context.principal)

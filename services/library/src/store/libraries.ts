@@ -67,6 +67,24 @@ export async function globalLibraryUids(db: Db): Promise<string[]> {
   return rows.map(({ uid }) => uid)
 }
 
+/** Uids of the live libraries that these workspaces have and that are `owner`'s, sorted. */
+export async function librariesOfWorkspaces(
+  db: Db,
+  owner: string,
+  workspaceIds: readonly string[],
+): Promise<string[]> {
+  if (workspaceIds.length === 0) return []
+  const rows = await db
+    .selectFrom('library')
+    .select('uid')
+    .where('workspace_id', 'in', workspaceIds)
+    .where('owner_username', '=', owner)
+    .where('deleted_at', 'is', null)
+    .orderBy('uid')
+    .execute()
+  return rows.map(({ uid }) => uid)
+}
+
 /** The row as it is now, or undefined when someone else has marked it before. */
 export function markLibraryDeleted(tx: Tx, uid: string, at: string): Promise<LibraryRow | undefined> {
   return tx
