@@ -1,12 +1,17 @@
 import type { Group, MembershipRole, Preferences } from '@mnemosyne/contracts'
 import { type ColumnTypes, type Migration, type OutboxTables, outboxMigration } from '@mnemosyne/platform'
-import { type Generated, sql } from 'kysely'
+import { type Generated, sql, type Transaction } from 'kysely'
+import { usernameKey } from './username.ts'
 
 /** Booleans are 0 and 1, lists are JSON, times ISO 8601 UTC with milliseconds, so that they compare as text. */
 export interface AuthTables extends OutboxTables {
   user: {
     id: string
     username: string
+    /** The name in the form in which names that look alike are equal. */
+    username_key: string
+    /** Since when the user has had this name. */
+    named_at: string
     email: string
     first_name: string
     last_name: string
@@ -26,6 +31,16 @@ export interface AuthTables extends OutboxTables {
   group_membership: { user_id: string; group_name: Group }
   /** A rename that the library service has not followed yet: both names are taken until it has. */
   user_rename: { user_id: string; from_username: string; to_username: string; created_at: string }
+  /** A name that nobody has any more, and whose what was made under it in that moment is: null, it is deleted. */
+  former_username: {
+    username: string
+    successor_id: string | null
+    released_at: string
+    /** When libraries that still stand under it are looked for; null: they were. */
+    settle_at: string | null
+  }
+  /** Who just now moves or deletes all that stands under a name, in the library service. Nobody may take it meanwhile. */
+  username_claim: { username: string; claim_id: string; until: string }
   session: {
     id: string
     user_id: string
@@ -184,6 +199,8 @@ const identity: Migration = {
   name: 'auth-0002-identity',
   async up(db, { text, dialect }) {
     const columns = [
+      ['username_key', ''],
+      ['named_at', ''],
       ['theme', 'system'],
       ['time_zone', 'UTC'],
       ['date_format', 'iso'],
@@ -194,6 +211,8 @@ const identity: Migration = {
         .addColumn(name, text, (column) => column.notNull().defaultTo(value))
         .execute()
     }
+    await keyUsernames(db.withTables<Pick<AuthTables, 'user'>>())
+    await db.schema.createIndex('user_by_key').on('user').column('username_key').execute()
     await db.schema
       .createTable('group')
       .addColumn('name', text, (column) => column.primaryKey())
@@ -211,6 +230,19 @@ const identity: Migration = {
       .addColumn('to_username', text, (column) => column.notNull().unique())
       .addColumn('user_id', text, (column) => column.notNull().references('user.id').onDelete('cascade'))
       .addColumn('created_at', text, (column) => column.notNull())
+      .execute()
+    await db.schema
+      .createTable('former_username')
+      .addColumn('username', text, (column) => column.primaryKey())
+      .addColumn('successor_id', text, (column) => column.references('user.id').onDelete('set null'))
+      .addColumn('released_at', text, (column) => column.notNull())
+      .addColumn('settle_at', text)
+      .execute()
+    await db.schema
+      .createTable('username_claim')
+      .addColumn('username', text, (column) => column.primaryKey())
+      .addColumn('claim_id', text, (column) => column.notNull())
+      .addColumn('until', text, (column) => column.notNull())
       .execute()
     await db.schema
       .createTable('session')
@@ -263,6 +295,17 @@ const identity: Migration = {
     await extendAuditLog(db, text)
     await sealAuditLog(db, dialect)
   },
+}
+
+/** Users of before there were keys. */
+async function keyUsernames(db: Transaction<Pick<AuthTables, 'user'>>): Promise<void> {
+  for (const { id, username, created_at } of await db.selectFrom('user').selectAll().execute()) {
+    await db
+      .updateTable('user')
+      .set({ username_key: usernameKey(username), named_at: created_at })
+      .where('id', '=', id)
+      .execute()
+  }
 }
 
 async function extendAuditLog(db: Parameters<Migration['up']>[0], text: ColumnTypes['text']): Promise<void> {

@@ -1,89 +1,14 @@
 import type { Group, User } from '@mnemosyne/contracts'
-import { DomainError, FieldError, isUniqueViolation } from '@mnemosyne/platform'
-import { hash } from '@node-rs/argon2'
-import type { Selectable } from 'kysely'
-import { type Actor, audit } from './audit.ts'
-import { type AuthContext, announce, type Tx } from './context.ts'
+import { DomainError } from '@mnemosyne/platform'
+import { type Selectable, sql } from 'kysely'
+import type { AuthContext, Tx } from './context.ts'
+import { groupsOfMany } from './groups.ts'
 import type { AuthTables } from './schema.ts'
+import { usernameKey } from './username.ts'
 
 export type UserRow = Selectable<AuthTables['user']>
 
-export interface NewUser {
-  username: string
-  email: string
-  staff: boolean
-  superuser: boolean
-  /** null: the user signs in by token (or single sign-on) only. */
-  password: string | null
-}
-
-const USERNAME_MAX = 150
-const EMAIL_MAX = 254
-const PASSWORD_MIN = 8
-const PASSWORD_MAX = 1_024
-
-/** OWASP's parameters for argon2id: 19 MiB, two passes, one lane. */
-const ARGON2ID = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
-
-/** Creates a user. Throws FieldError, or DomainError USERNAME_TAKEN. */
-export async function createUser(context: AuthContext, by: Actor, input: NewUser): Promise<User> {
-  checkNewUser(input)
-  const now = context.clock().toISOString()
-  const row: UserRow = {
-    id: context.ids(),
-    username: input.username,
-    email: input.email,
-    first_name: '',
-    last_name: '',
-    password_hash: input.password === null ? null : await hash(input.password, ARGON2ID),
-    is_active: 1,
-    is_staff: input.staff || input.superuser ? 1 : 0,
-    is_superuser: input.superuser ? 1 : 0,
-    organization: '',
-    theme: 'system',
-    time_zone: 'UTC',
-    date_format: 'iso',
-    created_at: now,
-    updated_at: now,
-  }
-  try {
-    await context.sql.transaction(async (tx) => {
-      await tx.insertInto('user').values(row).execute()
-      await audit(tx, context, by, {
-        action: 'user.created',
-        target: row.id,
-        detail: { username: row.username },
-      })
-    })
-  } catch (cause) {
-    if (!isUniqueViolation(cause)) throw cause
-    throw new DomainError(
-      'USERNAME_TAKEN',
-      `There is a user "${input.username}" already. Choose another name.`,
-      {
-        cause,
-      },
-    )
-  }
-  return userOf(row, [])
-}
-
-/** Disables a user: none of their credentials is good from the next request on. Idempotent. */
-export async function disableUser(context: AuthContext, by: Actor, username: string): Promise<void> {
-  const { id } = await userByName(context, username)
-  await context.sql.transaction(async (tx) => {
-    const { numUpdatedRows } = await tx
-      .updateTable('user')
-      .set({ is_active: 0, updated_at: context.clock().toISOString() })
-      .where('id', '=', id)
-      .where('is_active', '=', 1)
-      .executeTakeFirst()
-    if (numUpdatedRows === 0n) return
-    await announce(tx, context, 'user.disabled.v1', { user_id: id })
-    await audit(tx, context, by, { action: 'user.disabled', target: id, detail: { username } })
-  })
-  context.relay.wake()
-}
+type Db = Tx | AuthContext['sql']['read']
 
 /** Throws DomainError USER_NOT_FOUND. */
 export async function userByName({ sql }: Pick<AuthContext, 'sql'>, username: string): Promise<UserRow> {
@@ -96,17 +21,24 @@ export async function userByName({ sql }: Pick<AuthContext, 'sql'>, username: st
   return row
 }
 
-export async function userById({ sql }: Pick<AuthContext, 'sql'>, id: string): Promise<UserRow> {
-  const row = await sql.read.selectFrom('user').selectAll().where('id', '=', id).executeTakeFirst()
+/** Throws DomainError USER_NOT_FOUND. */
+export function userById({ sql }: Pick<AuthContext, 'sql'>, id: string): Promise<UserRow> {
+  return userWithId(sql.read, id)
+}
+
+/** Throws DomainError USER_NOT_FOUND. */
+export async function userWithId(db: Db, id: string): Promise<UserRow> {
+  const row = await db.selectFrom('user').selectAll().where('id', '=', id).executeTakeFirst()
   if (!row) throw new DomainError('USER_NOT_FOUND', 'There is no such user.')
   return row
 }
 
-/** The user who was created first, or null. */
+/** The user who was created first, of those who are not disabled while there are such; or null. */
 export async function firstUser({ sql }: Pick<AuthContext, 'sql'>): Promise<User | null> {
   const row = await sql.read
     .selectFrom('user')
     .selectAll()
+    .orderBy('is_active', 'desc')
     .orderBy('created_at')
     .orderBy('id')
     .limit(1)
@@ -114,15 +46,45 @@ export async function firstUser({ sql }: Pick<AuthContext, 'sql'>): Promise<User
   return row ? userOf(row, await groupsOf(sql.read, row.id)) : null
 }
 
-/** The groups that a user is in, sorted. */
-export async function groupsOf(db: Tx | AuthContext['sql']['read'], userId: string): Promise<Group[]> {
-  const rows = await db
-    .selectFrom('group_membership')
-    .select('group_name')
-    .where('user_id', '=', userId)
-    .orderBy('group_name')
-    .execute()
-  return rows.map(({ group_name }) => group_name)
+export interface UserFilter {
+  /** A part of the name, the e-mail address, or the first or last name, in either case. */
+  q?: string
+  is_active?: boolean
+}
+
+/** Users by name, and how many there are in all. */
+export async function listUsers(
+  context: Pick<AuthContext, 'sql'>,
+  { q, is_active, limit, offset }: UserFilter & { limit: number; offset: number },
+): Promise<{ users: User[]; total: number }> {
+  const db = context.sql.read
+  let matching = db.selectFrom('user')
+  if (is_active !== undefined) matching = matching.where('is_active', '=', is_active ? 1 : 0)
+  if (q !== undefined && q.trim() !== '') {
+    const part = `%${usernameKey(q.trim()).replace(/[\\%_]/g, '\\$&')}%`
+    matching = matching.where((where) =>
+      where.or([
+        sql<boolean>`username_key like ${part} escape '\\'`,
+        ...(['email', 'first_name', 'last_name'] as const).map(
+          (column) => sql<boolean>`lower(${sql.ref(column)}) like ${part} escape '\\'`,
+        ),
+      ]),
+    )
+  }
+  const [rows, { total }] = await Promise.all([
+    matching.selectAll().orderBy('username').orderBy('id').limit(limit).offset(offset).execute(),
+    matching.select((select) => select.fn.countAll<number>().as('total')).executeTakeFirstOrThrow(),
+  ])
+  const groups = await groupsOfMany(
+    db,
+    rows.map(({ id }) => id),
+  )
+  return { users: rows.map((row) => userOf(row, groups.get(row.id) ?? [])), total }
+}
+
+/** The groups that a user is in, in their order. */
+export async function groupsOf(db: Db, userId: string): Promise<Group[]> {
+  return (await groupsOfMany(db, [userId])).get(userId) ?? []
 }
 
 export function userOf(row: UserRow, groups: Group[]): User {
@@ -140,20 +102,5 @@ export function userOf(row: UserRow, groups: Group[]): User {
     has_password: row.password_hash !== null,
     created_at: row.created_at,
     updated_at: row.updated_at,
-  }
-}
-
-function checkNewUser({ username, email, password }: NewUser): void {
-  if (username.length === 0 || username.length > USERNAME_MAX || !/^[\p{L}\p{N}@.+_-]+$/u.test(username)) {
-    throw new FieldError(
-      'username',
-      `A user name has 1 to ${USERNAME_MAX} letters, digits and @ . + - _ characters.`,
-    )
-  }
-  if (email !== '' && (email.length > EMAIL_MAX || !/^[^\s@\0]+@[^\s@\0]+$/.test(email))) {
-    throw new FieldError('email', 'This is no e-mail address.')
-  }
-  if (password !== null && (password.length < PASSWORD_MIN || password.length > PASSWORD_MAX)) {
-    throw new FieldError('password', `A password has ${PASSWORD_MIN} to ${PASSWORD_MAX} characters.`)
   }
 }
