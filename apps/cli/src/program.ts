@@ -5,18 +5,14 @@ import {
   createUserTokenCommand,
   seedSigningKeyCommand,
 } from './commands/administration.ts'
+import { assertionKeysCommand } from './commands/assertion-keys.ts'
 import { backupCommand } from './commands/backup.ts'
 import { ingestCommand } from './commands/ingest.ts'
 import { migrateCommand } from './commands/migrate.ts'
 import { rebuildGraphCommand } from './commands/rebuild-graph.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { searchCommand } from './commands/search.ts'
-import {
-  assertionKeysCommand,
-  loadLibraryTypesCommand,
-  setupCommand,
-  setupIndexesCommand,
-} from './commands/setup.ts'
+import { loadLibraryTypesCommand, setupCommand, setupIndexesCommand } from './commands/setup.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
 import { reportFailure } from './output.ts'

@@ -28,7 +28,8 @@ const KeySet = z.object({
         d: z.string().optional(),
       }),
     )
-    .min(1),
+    .min(1)
+    .refine((keys) => new Set(keys.map(({ kid }) => kid)).size === keys.length),
 })
 
 /**
@@ -42,7 +43,7 @@ export function parseAssertionKeys(json: string): AssertionKeys {
   if (keys.success) return keys.data
   // Neither the text nor the parser's complaint, which quotes it: they hold private keys.
   throw new ConfigError('assertions', [
-    'ASSERTION_KEYS must be a JWK set of Ed25519 keys in JSON: {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": …, "x": …, "d": …}]}',
+    'ASSERTION_KEYS must be a JWK set of Ed25519 keys in JSON, each of another kid: {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": …, "x": …, "d": …}]}',
   ])
 }
 
@@ -63,6 +64,26 @@ export async function generateAssertionKeys(kid: string): Promise<AssertionKeys>
 /** The same set without its private parts. */
 export function publicKeys(keys: AssertionKeys): AssertionKeys {
   return { keys: keys.keys.map(({ d: _, ...jwk }) => jwk) }
+}
+
+/** What signers and verifiers are given at one moment. */
+export interface AssertionKeySets {
+  sign: AssertionKeys
+  verify: AssertionKeys
+}
+
+/**
+ * The sets for three rounds of restarts that put `next` in the place of the key that signs now: everybody verifies
+ * both, signers sign with the next, the old ones go. Within a round processes of the round before serve beside.
+ */
+export function rotationOf(current: AssertionKeys, next: AssertionKeys): AssertionKeySets[] {
+  const [old, coming] = [publicKeys(current).keys, publicKeys(next).keys]
+  const both = { keys: [...old, ...coming] }
+  return [
+    { sign: { keys: [...current.keys, ...coming] }, verify: both },
+    { sign: { keys: [...next.keys, ...old] }, verify: both },
+    { sign: next, verify: { keys: coming } },
+  ]
 }
 
 export type Signer = (principal: Principal, audience: ServiceName) => Promise<string>
@@ -98,8 +119,8 @@ export type Verifier = (assertion: string | null) => Promise<Principal>
 const MOST_REMEMBERED = 500
 
 /**
- * Checks signature (by `kid`, EdDSA only), issuer, `audience` and lifetime; throws AssertionError. One that was
- * found good is good until it expires, and is not checked again.
+ * Checks signature (by `kid`, EdDSA only), issuer, `audience` and lifetime, which is {@link LIFETIME} whatever `exp`
+ * says; throws AssertionError. One that was found good is good until it expires, and is not checked again.
  */
 export async function createVerifier(audience: ServiceName, keys: AssertionKeys): Promise<Verifier> {
   const byKid = new Map<string, CryptoKey>()
@@ -122,11 +143,13 @@ export async function createVerifier(audience: ServiceName, keys: AssertionKeys)
         issuer: ['gateway', 'mcp'],
         audience,
         requiredClaims: ['exp', 'iat'],
+        maxTokenAge: LIFETIME,
         clockTolerance: 5,
       })
       const principal = Principal.parse(payload.principal)
       remembered.delete(assertion)
-      remembered.set(assertion, { until: payload.exp! * 1000, principal })
+      const until = Math.min(payload.exp!, payload.iat! + LIFETIME) * 1000
+      remembered.set(assertion, { until, principal })
       if (remembered.size > MOST_REMEMBERED) remembered.delete(remembered.keys().next().value!)
       return structuredClone(principal)
     } catch (cause) {

@@ -1,12 +1,14 @@
 export { addressBlock, canonicalAddress } from './address.ts'
 export {
   AssertionError,
+  type AssertionKeySets,
   type AssertionKeys,
   createSigner,
   createVerifier,
   generateAssertionKeys,
   parseAssertionKeys,
   publicKeys,
+  rotationOf,
   type Signer,
   type Verifier,
 } from './assertion.ts'

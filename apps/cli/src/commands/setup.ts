@@ -1,4 +1,3 @@
-import { generateAssertionKeys, publicKeys } from '@mnemosyne/platform'
 import type { Command } from 'commander'
 import { CommandError, EXIT, Output } from '../output.ts'
 import { runAdministrative } from './administration.ts'
@@ -68,22 +67,4 @@ export function loadLibraryTypesCommand(program: Command): void {
     const answer = await runAdministrative<{ library_types: string[] }>('load-library-types', {}, options)
     new Output(options).result(answer, answer.library_types)
   })
-}
-
-export function assertionKeysCommand(program: Command): void {
-  program
-    .command('assertion-keys')
-    .description('make a pair of key sets for ASSERTION_KEYS of services that run apart')
-    .option('--kid <kid>', 'name of the key', new Date().toISOString().slice(0, 10))
-    .option('--json', 'one JSON document on stdout')
-    .action(async (options: { kid: string; json?: boolean }) => {
-      const keys = await generateAssertionKeys(options.kid)
-      const [sign, verify] = [JSON.stringify(keys), JSON.stringify(publicKeys(keys))]
-      new Output(options).result({ sign: keys, verify: publicKeys(keys) }, [
-        '# gateway and mcp, which sign. Keep it secret.',
-        `ASSERTION_KEYS='${sign}'`,
-        '# auth, library, ingest and search, which verify.',
-        `ASSERTION_KEYS='${verify}'`,
-      ])
-    })
 }

@@ -1,3 +1,4 @@
+export { badAssertions } from './bad-assertions.ts'
 export { blobsContract, type SourceUnderTest, sourceContract } from './blobs-contract.ts'
 export { type BusOpening, busContract } from './bus-contract.ts'
 export {
