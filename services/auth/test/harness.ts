@@ -59,6 +59,8 @@ export interface World {
   bus: Bus
   /** Events that auth published, by type. */
   events: { type: string; data: unknown }[]
+  /** Lines that auth logged, at info and above. */
+  lines: { level: string; msg: string }[]
   library: LibraryStandIn
   /** To move the time on. */
   time: { now: Date }
@@ -81,7 +83,12 @@ export async function openWorld(url: string): Promise<World> {
   const sign = await createSigner('gateway', keys)
   const time = { now: new Date('2030-01-01T00:00:00.000Z') }
   const clock = () => time.now
-  const log = createLog({ component: 'auth', level: 'silent' })
+  const lines: World['lines'] = []
+  const log = createLog({
+    component: 'auth',
+    level: 'info',
+    destination: { write: (line) => void lines.push(JSON.parse(line)) },
+  })
   const metrics = new Metrics(new Registry(), 'auth')
   const sql = await openSql<AuthTables>(url, { schema: 'auth', log, metrics })
   const bus = openInProcessBus({ log, metrics, clock })
@@ -92,7 +99,7 @@ export async function openWorld(url: string): Promise<World> {
   const events: World['events'] = []
   await bus.subscribe({
     queue: 'test.events',
-    topics: ['user.#', 'user_token.#'],
+    topics: ['user.#', 'user_token.#', 'team.#'],
     handle: async (message: BusMessage) => {
       const { type, data } = message.body as World['events'][number]
       events.push({ type, data })
@@ -134,6 +141,7 @@ export async function openWorld(url: string): Promise<World> {
     sql,
     bus,
     events,
+    lines,
     library,
     time,
     sign,
