@@ -1,6 +1,6 @@
 import { oc } from '@orpc/contract'
 import { z } from 'zod'
-import { IsoTime } from './common.ts'
+import { FreeText, IsoTime } from './common.ts'
 import { User } from './users.ts'
 
 const base = oc.route({ tags: ['accounts'] })
@@ -8,6 +8,9 @@ const base = oc.route({ tags: ['accounts'] })
 /** The cookie that holds a session; and the header that writes by session carry beside it. */
 export const SESSION_COOKIE = 'mnemosyne_session'
 export const CSRF_HEADER = 'x-csrf-token'
+
+/** Said of every login that fails, whatever is wrong with it. */
+export const LOGIN_REFUSED = 'The user name or password is not right.'
 
 export const Session = z.object({
   user: User,
@@ -29,7 +32,7 @@ export const accountsContract = {
       summary: 'Sign in with a password; answers with a session cookie. Five failures lock for an hour',
       outputStructure: 'detailed',
     })
-    .input(z.object({ username: z.string().min(1).max(254), password: z.string().min(1).max(1_024) }))
+    .input(z.object({ username: FreeText(254).min(1), password: z.string().min(1).max(1_024) }))
     .output(z.object({ headers: setCookie, body: Session })),
   session: base
     .route({ method: 'GET', path: '/accounts/api/session/', summary: 'The session in use' })

@@ -27,6 +27,7 @@ export const REFUSAL_REASONS = [
   'owner_disabled',
   'bad_session',
   'csrf',
+  'cross_site',
 ] as const
 export const RefusalReason = z.enum(REFUSAL_REASONS)
 export type RefusalReason = z.infer<typeof RefusalReason>

@@ -1,9 +1,11 @@
 import {
   authInternalContract,
+  type Credential,
   createClient,
   DELEGATION_HEADER,
   type FetchHandler,
   PRINCIPAL_HEADER,
+  type Principal,
   REQUEST_ID_HEADER,
   Resolution,
   type Surface,
@@ -15,9 +17,6 @@ import type { Assert } from './assertions.ts'
 /** Milliseconds for auth to resolve a credential, so that the caller has an answer within two seconds. */
 const PATIENCE_MS = 1_500
 
-/** Longer than any credential that is issued; auth refuses to read more. */
-const AUTHORIZATION_MAX = 16_384
-
 /** Auth is down, slow, or answers something else than a resolution. */
 export class AuthUnavailableError extends Error {
   readonly code = 'AUTH_UNAVAILABLE'
@@ -28,10 +27,10 @@ export class AuthUnavailableError extends Error {
   }
 }
 
-export type Authenticate = (authorization: string | null, surface: Surface) => Promise<Resolution>
+export type Authenticate = (credential: Credential, surface: Surface) => Promise<Resolution>
 
 /**
- * Asks auth who presents `authorization`. Whatever keeps auth from answering in time and in shape is an
+ * Asks auth who presents a credential. Whatever keeps auth from answering in time and in shape is an
  * AuthUnavailableError, never a principal.
  */
 export function createAuthenticate(options: { auth: FetchHandler; assert: Assert }): Authenticate {
@@ -45,16 +44,10 @@ export function createAuthenticate(options: { auth: FetchHandler; assert: Assert
     headers: () => ({ [REQUEST_ID_HEADER]: currentRequest().request_id ?? '', ...traceHeaders() }),
   })
 
-  return async (authorization, surface) => {
-    if (authorization === null) {
-      return refused('missing', 'Authentication credentials were not provided.')
-    }
-    if (authorization.length > AUTHORIZATION_MAX) return refused('unknown_token', 'Invalid MCP token.')
+  return async (credential, surface) => {
     try {
       const resolution = Resolution.parse(
-        await within(PATIENCE_MS, (signal) =>
-          client.resolve({ credential: { kind: 'bearer', authorization }, surface }, { signal }),
-        ),
+        await within(PATIENCE_MS, (signal) => client.resolve({ credential, surface }, { signal })),
       )
       if (resolution.outcome === 'resolved' && resolution.principal.surface !== surface) {
         throw new Error(`auth resolved for ${resolution.principal.surface}, asked for ${surface}`)
@@ -66,6 +59,7 @@ export function createAuthenticate(options: { auth: FetchHandler; assert: Assert
   }
 }
 
-function refused(reason: 'missing' | 'unknown_token', detail: string): Resolution {
-  return { outcome: 'refused', reason, detail }
+/** Who presents no credential. */
+export function anonymous(surface: Surface): Principal {
+  return { ...servicePrincipal(surface), kind: 'anonymous' }
 }

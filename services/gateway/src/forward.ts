@@ -15,6 +15,8 @@ interface Destination {
   target: Target
   path: string
   body: BodyKind
+  /** Ends the call, beside the caller's own. */
+  signal?: AbortSignal
 }
 
 /** RFC 9110, section 7.6.1, and what the gateway consumes itself. */
@@ -66,11 +68,12 @@ export function createForward(options: {
   const { upstreams, assert, log } = options
   const limits: Record<BodyKind, number> = {
     json: ONE_MEBIBYTE,
+    login: 16_384,
     upload: options.uploadMaxBytes,
     mcp: 4 * ONE_MEBIBYTE,
   }
 
-  return async (request, principal, { target, path, body }) => {
+  return async (request, principal, { target, path, body, signal }) => {
     const limit = limits[body]
     if (Number(request.headers.get('content-length') ?? 0) > limit) return tooLarge(limit)
     const headers = forwardedHeaders(request.headers)
@@ -86,7 +89,7 @@ export function createForward(options: {
           new Request(url, {
             method: request.method,
             headers,
-            signal: request.signal,
+            signal: signal ? AbortSignal.any([request.signal, signal]) : request.signal,
             ...(bounded.body && { body: bounded.body, duplex: 'half' }),
           }),
         ),

@@ -4,13 +4,15 @@ import type { ServiceName, Surface } from '@mnemosyne/contracts'
 export type Target = Exclude<ServiceName, 'gateway'>
 
 /** Which bound on the body's size holds. */
-export type BodyKind = 'json' | 'upload' | 'mcp'
+export type BodyKind = 'json' | 'login' | 'upload' | 'mcp'
 
 export interface Route {
   /** Whole path segments, without a slash at the end; `*` stands for any one. */
   prefix: string
   target: Target
   body: BodyKind
+  /** The service is told the client's address, too. */
+  withAddress?: boolean
 }
 
 /** The prefix of most segments wins. Nothing under `/internal` stands here, so nothing there is ever reached. */
@@ -24,6 +26,7 @@ export const ROUTES: readonly Route[] = [
   { prefix: '/library/api/libraries/*/tokens', target: 'auth', body: 'json' },
   { prefix: '/accounts/api', target: 'auth', body: 'json' },
   { prefix: '/profile/api', target: 'auth', body: 'json' },
+  { prefix: '/profile/api/password', target: 'auth', body: 'json', withAddress: true },
   { prefix: '/admin/api', target: 'auth', body: 'json' },
   { prefix: '/admin/api/libraries', target: 'library', body: 'json' },
   { prefix: '/admin/api/jobs', target: 'ingest', body: 'json' },
@@ -31,31 +34,45 @@ export const ROUTES: readonly Route[] = [
   { prefix: '/mcp', target: 'mcp', body: 'mcp' },
 ]
 
+/** Signing in by password. */
+export const LOGIN_PATH = '/accounts/api/login'
+
+const READ = ['GET', 'HEAD']
+
 /**
- * Paths that are answered (GET and HEAD) without a look at the credential, written without the slash at the
- * end; both forms are served. Every other path needs one, whether it exists or not.
+ * Paths that are answered to these methods without a credential, written without the slash at the end; both forms are
+ * served. Every other path, and every other method, needs one, whether it exists or not.
  */
-export const PUBLIC_PATHS = [
-  '/live',
-  '/ready',
-  '/metrics',
-  '/',
-  '/api/schema',
-  '/api/docs',
-  '/static/page.css',
-  '/static/icon.svg',
-  '/static/home.js',
-  '/static/docs.js',
-  '/mcp/health',
-  '/healthz',
-  '/.well-known/oauth-protected-resource/mcp',
-] as const
+export const PUBLIC_PATHS: readonly { path: string; methods: readonly string[] }[] = [
+  { path: '/live', methods: READ },
+  { path: '/ready', methods: READ },
+  { path: '/metrics', methods: READ },
+  { path: '/', methods: READ },
+  { path: '/api/schema', methods: READ },
+  { path: '/api/docs', methods: READ },
+  { path: '/static/page.css', methods: READ },
+  { path: '/static/icon.svg', methods: READ },
+  { path: '/static/home.js', methods: READ },
+  { path: '/static/docs.js', methods: READ },
+  { path: '/mcp/health', methods: READ },
+  { path: '/healthz', methods: READ },
+  { path: '/.well-known/oauth-protected-resource/mcp', methods: READ },
+  { path: LOGIN_PATH, methods: ['POST'] },
+]
+
+export function isPublic(method: string, path: string): boolean {
+  const plain = path.replace(/(.)\/$/, '$1')
+  return PUBLIC_PATHS.some((known) => known.path === plain && known.methods.includes(method))
+}
 
 const depth = ({ prefix }: Route) => prefix.split('/').length
 const BY_LENGTH = [...ROUTES].sort((a, b) => depth(b) - depth(a))
 
-/** POSTs that make something anew each time. All others have an effect once: by a key in the body, or none at all. */
-const NOT_REPEATABLE = new Set(['/profile/api/tokens'])
+/**
+ * POSTs that do something anew each time, such as to count a failed login. All others have an effect once: by a key in
+ * the body, or none at all.
+ */
+const NOT_REPEATABLE = new Set(['/profile/api/tokens', '/profile/api/password', LOGIN_PATH])
 
 /** Whether a request may reach a service twice, when its connection broke off without an answer. */
 export function isRepeatable({ method, url }: Pick<Request, 'method' | 'url'>): boolean {

@@ -244,13 +244,27 @@ describe('without a credential', () => {
     expect(world.seen.map(({ target, url }) => [target, url.pathname])).toEqual([['mcp', '/mcp/health']])
   })
 
-  test.each(PUBLIC_PATHS.flatMap((path) => (path === '/' ? [path] : [path, `${path}/`])))(
-    '%s answers, never by redirect',
-    async (path) => {
-      const { status } = await world.call(path)
+  const publicRequests = PUBLIC_PATHS.flatMap(({ path, methods }) =>
+    methods.flatMap((method) =>
+      (path === '/' ? [path] : [path, `${path}/`]).map((form) => [method, form] as const),
+    ),
+  )
+
+  test.each(publicRequests.filter(([method]) => method !== 'POST'))(
+    '%s %s answers, never by redirect',
+    async (method, path) => {
+      const { status } = await world.call(path, { method })
       expect(status).toBe(path.startsWith('/.well-known') ? 404 : 200)
+      expect(world.resolutions).toEqual([])
     },
   )
+
+  test('of all that writes only a login is let through', () => {
+    expect(publicRequests.filter(([method]) => method !== 'GET' && method !== 'HEAD')).toEqual([
+      ['POST', '/accounts/api/login'],
+      ['POST', '/accounts/api/login/'],
+    ])
+  })
 
   test.each([
     ...ROUTES.filter(({ target }) => target !== 'mcp').map(({ prefix }) => ['GET', `${prefix}/`]),
@@ -259,6 +273,16 @@ describe('without a credential', () => {
     ['GET', '/static/'],
     ['GET', '/static/../internal/'],
     ['GET', '/metrics/x'],
+    ['GET', '/accounts/api/login/'],
+    ['PUT', '/accounts/api/login/'],
+    ['POST', '/accounts/api/login/x'],
+    ['POST', '/accounts/api/logins/'],
+    ['POST', '/accounts/api//login/'],
+    ['POST', '/accounts/api/login%2f'],
+    ['POST', '/accounts/api/logout/'],
+    ['GET', '/accounts/api/session/'],
+    ['POST', '/live/'],
+    ['POST', '/mcp_server/api/teams/'],
     ['OPTIONS', '/library/api/items/'],
   ])('%s %s is 401', async (method, path) => {
     expect((await world.call(path, { method })).status).toBe(401)
