@@ -1,0 +1,101 @@
+import { addressBlock, DomainError } from '@mnemosyne/platform'
+import { sql } from 'kysely'
+import type { AuthContext, Tx } from './context.ts'
+
+/** Failures after which a user name is locked for an address, and for how long; after as long they are forgotten. */
+const FAILURES_MAX = 5
+const LOCK_MS = 3_600_000
+
+/** Who is trying to get in: any user name, known or not, from an address. */
+export interface Attempt {
+  /** Addresses of one IPv6 network of /64 count as one. */
+  address: string
+  username: string
+}
+
+export function attemptOf(address: string | null, username: string): Attempt {
+  return { address: addressBlock(address ?? 'unknown'), username }
+}
+
+/** Throws DomainError LOGIN_LOCKED. Counts nothing. */
+export async function assertNotLocked(
+  { sql, clock }: Pick<AuthContext, 'sql' | 'clock'>,
+  attempt: Attempt,
+): Promise<void> {
+  const now = clock()
+  const row = await sql.read
+    .selectFrom('login_failure')
+    .select('locked_until')
+    .where('address', '=', attempt.address)
+    .where('username', '=', attempt.username)
+    .where('locked_until', '>', now.toISOString())
+    .executeTakeFirst()
+  if (row?.locked_until) throw lockedError(row.locked_until, now)
+}
+
+/**
+ * Counts an attempt as a failure, before its password is looked at: of any number of attempts at the same moment, on
+ * any replica, no more than five get past this. Success takes the count back by `forgetFailures`. Returns whether
+ * this was the last one. Throws DomainError LOGIN_LOCKED.
+ */
+export async function countAttempt(
+  context: Pick<AuthContext, 'sql' | 'clock'>,
+  attempt: Attempt,
+): Promise<{ locks: boolean }> {
+  const now = context.clock()
+  const at = now.toISOString()
+  const lockedUntil = new Date(now.getTime() + LOCK_MS).toISOString()
+  const forgotten = sql<boolean>`login_failure.last_failed_at <= ${new Date(now.getTime() - LOCK_MS).toISOString()}`
+  const counted = await context.sql.transaction((tx) =>
+    tx
+      .insertInto('login_failure')
+      .values({ ...attempt, failures: 1, last_failed_at: at, locked_until: null })
+      .onConflict((conflict) =>
+        conflict
+          .columns(['address', 'username'])
+          .doUpdateSet({
+            failures: sql`case when ${forgotten} then 1 else login_failure.failures + 1 end`,
+            last_failed_at: at,
+            locked_until: sql`case when ${forgotten} or login_failure.failures + 1 < ${FAILURES_MAX}
+              then null else ${lockedUntil} end`,
+          })
+          .where((where) =>
+            where.or([
+              where('login_failure.locked_until', 'is', null),
+              where('login_failure.locked_until', '<=', at),
+            ]),
+          ),
+      )
+      .returning('locked_until')
+      .executeTakeFirst(),
+  )
+  if (counted) return { locks: counted.locked_until !== null }
+  await assertNotLocked(context, attempt)
+  // The lock went between the two statements, by the success of another attempt.
+  return countAttempt(context, attempt)
+}
+
+/** Somebody got in: what failed before counts no more. */
+export async function forgetFailures(tx: Tx, { address, username }: Attempt): Promise<void> {
+  await tx
+    .deleteFrom('login_failure')
+    .where('address', '=', address)
+    .where('username', '=', username)
+    .execute()
+}
+
+export async function purgeFailures(tx: Tx, now: Date): Promise<void> {
+  await tx
+    .deleteFrom('login_failure')
+    .where('last_failed_at', '<=', new Date(now.getTime() - LOCK_MS).toISOString())
+    .execute()
+}
+
+function lockedError(lockedUntil: string, now: Date): DomainError {
+  const seconds = Math.max(1, Math.ceil((Date.parse(lockedUntil) - now.getTime()) / 1_000))
+  const minutes = Math.ceil(seconds / 60)
+  const when = minutes === 1 ? 'in a minute' : `in ${minutes} minutes`
+  return new DomainError('LOGIN_LOCKED', `Too many failed attempts to sign in. Try again ${when}.`, {
+    retryAfterSeconds: seconds,
+  })
+}
