@@ -1,6 +1,6 @@
 import { oc } from '@orpc/contract'
 import { z } from 'zod'
-import { IsoTime, listOf, Page } from './common.ts'
+import { FreeText, IsoTime, listOf, Page } from './common.ts'
 
 const base = oc.route({ tags: ['members'] })
 
@@ -30,7 +30,7 @@ export const membersContract = {
       summary: 'Share a library: an owner gives any role, a manager `reader`; idempotent',
       outputStructure: 'detailed',
     })
-    .input(ofLibrary.extend({ username: z.string().min(1).max(150), role: MembershipRole }))
+    .input(ofLibrary.extend({ username: FreeText(150).min(1), role: MembershipRole }))
     .output(
       z.union([
         z.object({ status: z.literal(201), body: Member }),
@@ -44,7 +44,7 @@ export const membersContract = {
       summary: 'Take a role away, or leave; the last owner cannot go; idempotent',
       successStatus: 204,
     })
-    .input(ofLibrary.extend({ username: z.string(), role: z.string() }))
+    .input(ofLibrary.extend({ username: FreeText(150), role: FreeText(150) }))
     .output(z.void()),
   allowInToken: base
     .route({

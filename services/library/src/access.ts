@@ -18,6 +18,12 @@ export function assertService({ kind }: Principal): void {
   if (kind !== 'service') throw new NotAllowedError('Only services may ask this.')
 }
 
+/** Throws NotAllowedError unless a service asks, or staff stand behind it, who may change and delete users. */
+export function assertServiceOrStaff({ kind, user }: Principal): void {
+  if (kind !== 'service' && !hasStaffLevel(user, 'change'))
+    throw new NotAllowedError('Only services and staff may ask this.')
+}
+
 /** An owner member; or the principal owner, when the library was made a moment ago. */
 function owns(principal: Principal, { uid, owner_username }: Owned): boolean {
   const { username } = callerOf(principal)
@@ -47,16 +53,19 @@ export function assertMayOwn(principal: Principal, library: Owned, level: 'chang
   assertVisible(principal, library)
   if (library.owner_username === null) assertStaff(principal, level)
   else if (!owns(principal, library)) {
-    throw new NotAllowedError(`Only its owner may ${level} this library.`)
+    throw new NotAllowedError(`Only its owners may ${level} this library.`)
   }
 }
 
-/** Throws NotAllowedError unless the caller may do this with global libraries and on staff surfaces. */
-export function assertStaff(principal: Principal, level: Exclude<StaffLevel, 'none'>): void {
-  if (hasStaffLevel(callerOf(principal), level)) return
-  throw new NotAllowedError(
-    level === 'view' ? 'Only staff see this.' : `Only staff may ${level} a global library.`,
-  )
+/** Throws NotAllowedError unless the caller may do so much with global libraries. */
+export function assertStaff(principal: Principal, level: 'change' | 'delete'): void {
+  if (!hasStaffLevel(callerOf(principal), level))
+    throw new NotAllowedError(`Only staff may ${level} a global library.`)
+}
+
+/** Throws NotAllowedError unless the caller may do so much on staff surfaces. */
+export function assertStaffSurface(principal: Principal, level: Exclude<StaffLevel, 'none'>): void {
+  if (!hasStaffLevel(callerOf(principal), level)) throw new NotAllowedError('Only staff may do this.')
 }
 
 /** A library that was made a moment ago may not be in the principal yet. */

@@ -63,12 +63,13 @@ export async function establishLibrary(
 
 async function recordOwner(
   { auth, log }: LibraryContext,
-  { uid, owner_username }: LibraryRow,
+  { uid, owner_username, hand_overs }: LibraryRow,
   delegations: Delegations,
 ): Promise<void> {
   if (owner_username === null) return
   try {
-    await auth.putOwner({ library_uid: uid, username: owner_username }, { context: { delegations } })
+    const owner = { library_uid: uid, username: owner_username, hand_overs }
+    await auth.putOwner(owner, { context: { delegations } })
   } catch (cause) {
     log.error({ err: cause, library_uid: uid }, "auth did not record a library's owner")
     throw new OwnerNotRecordedError({ cause })
@@ -86,6 +87,7 @@ function libraryRow(library: NewLibrary, uid: string, now: string): LibraryRow {
     description: library.description,
     workspace_id: library.workspace_id,
     owner_username: library.owner_username,
+    hand_overs: 0,
     chunking_config: JSON.stringify(chunking),
     embedding_instruction: library.embedding_instruction ?? type.embedding_instruction,
     reranker_instruction: library.reranker_instruction ?? type.reranker_instruction,

@@ -55,11 +55,20 @@ export class OwnerNotRecordedError extends DomainError {
   }
 }
 
+/** Somebody else was quicker: what the caller may still do is another question. */
+export class HandedOverMeanwhileError extends DomainError {
+  constructor() {
+    super('HANDED_OVER_MEANWHILE', 'The library has just been handed over. Look whose it is, and try again.')
+    this.name = 'HandedOverMeanwhileError'
+  }
+}
+
 export const errorStatus: Record<string, number> = {
   NOT_FOUND: 404,
   NOT_ALLOWED: 403,
   LIBRARY_TYPE_FROZEN: 409,
   WORKSPACE_BUSY: 409,
+  HANDED_OVER_MEANWHILE: 409,
   OWNER_NOT_RECORDED: 503,
   GRAPH_UNAVAILABLE: 503,
   GRAPH_FULL: 507,

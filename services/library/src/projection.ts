@@ -15,19 +15,44 @@ import type { CollectionRow, LibraryRow } from './store/tables.ts'
 
 const EVERYTHING: Scope = { libraries: 'all' }
 
-/** Writes a library's row into the graph; throws `NotFoundError` when it is deleted meanwhile. */
+/**
+ * Writes a library's row into the graph, again and again while others change it, so that the last one to write has
+ * written what is true; throws `NotFoundError` when it is deleted meanwhile.
+ */
 export async function projectLibrary(stores: Stores, library: LibraryRow): Promise<void> {
   const { sql, graph } = stores
-  try {
-    await putLibrary(stores, library)
-  } catch (cause) {
-    if (cause instanceof LibraryGoneError) throw new NotFoundError('Library', { cause })
-    throw cause
+  for (let row = library; ; ) {
+    try {
+      await putLibrary(stores, row)
+    } catch (cause) {
+      if (cause instanceof LibraryGoneError) throw new NotFoundError('Library', { cause })
+      throw cause
+    }
+    const now = await liveLibrary(sql.read, row.uid)
+    if (!now) break
+    if (isAlike(now, row)) return
+    row = now
   }
-  if (await liveLibrary(sql.read, library.uid)) return
   // The deletion may have been through the graph before this write.
   await graph.deleteLibrary(library.uid)
   throw new NotFoundError('Library')
+}
+
+/** Of these rows those that the graph lacks, or has as they were before. */
+export async function unprojected({ graph }: Stores, rows: LibraryRow[]): Promise<LibraryRow[]> {
+  const { libraries } = await graph.libraries({ libraries: rows.map(({ uid }) => uid) })
+  const known = new Map(libraries.map((library) => [library.uid, library]))
+  return rows.filter((row) => {
+    const library = known.get(row.uid)
+    return !library || !isAlike(library, row)
+  })
+}
+
+/** What changes of a library; the time alone would not tell of two changes within a millisecond. */
+const CHANGING = ['updated_at', 'name', 'description', 'owner_username'] as const
+
+function isAlike(one: Pick<LibraryRow, (typeof CHANGING)[number]>, other: typeof one): boolean {
+  return CHANGING.every((field) => one[field] === other[field])
 }
 
 async function putLibrary(stores: Stores, library: LibraryRow): Promise<void> {
@@ -88,8 +113,8 @@ export async function finishItemDeletion({ sql, graph }: Stores, uid: string): P
 }
 
 /**
- * Finishes what a crash, or a graph that was away, has cut short: deletions, and libraries and collections that
- * the graph lacks.
+ * Finishes what a crash, or a graph that was away, has cut short: deletions, changes of libraries, and libraries and
+ * collections that the graph lacks.
  */
 export async function reconcile(stores: Stores, log: Logger): Promise<void> {
   const { sql, graph } = stores
@@ -98,8 +123,7 @@ export async function reconcile(stores: Stores, log: Logger): Promise<void> {
   const items = await unfinishedItemDeletions(sql.read)
   for (const uid of items) await finishItemDeletion(stores, uid)
 
-  const known = new Set((await graph.libraries(EVERYTHING)).libraries.map(({ uid }) => uid))
-  const libraries = (await liveLibraries(sql.read)).filter(({ uid }) => !known.has(uid))
+  const libraries = await unprojected(stores, await liveLibraries(sql.read))
   for (const library of libraries) await unlessDeleted(projectLibrary(stores, library))
   const collections = await missingCollections(stores)
   for (const collection of collections) await unlessDeleted(graph.putCollection(collection))

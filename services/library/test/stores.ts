@@ -22,6 +22,7 @@ export function libraryRow(change: Partial<LibraryRow> = {}): LibraryRow {
     description: '',
     workspace_id: null,
     owner_username: 'ada',
+    hand_overs: 0,
     chunking_config: '{}',
     embedding_instruction: '',
     reranker_instruction: '',

@@ -9,6 +9,7 @@ import {
   encodeDelegations,
   PRINCIPAL_HEADER,
   type Principal,
+  type StaffLevel,
   type Surface,
   servicePrincipal,
 } from '@mnemosyne/contracts'
@@ -40,10 +41,20 @@ export type Role = 'owner' | 'manager' | 'reader'
 /** Someone who calls, with the libraries that auth would resolve for them. */
 export interface Person {
   username: string
-  staff?: boolean
+  /** True: may do everything that staff may. */
+  staff?: boolean | StaffLevel
   /** Nobody at all: a service that asks on its own account. */
   service?: boolean
 }
+
+const staffLevelOf = (staff: Person['staff']): StaffLevel =>
+  typeof staff === 'string' ? staff : staff ? 'delete' : 'none'
+
+const AUTH_OPERATIONS = ['putOwner', 'recordHandOver', 'forgetLibrary'] as const
+/** What the library service asks of auth. */
+export type AuthOperation = (typeof AUTH_OPERATIONS)[number]
+const isAuthOperation = (part: string | symbol): part is AuthOperation =>
+  (AUTH_OPERATIONS as readonly (string | symbol)[]).includes(part)
 
 export interface Answer {
   status: number
@@ -69,8 +80,12 @@ export class World implements AsyncDisposable {
   readonly events: BusMessage[] = []
   /** `username library_uid` → role */
   readonly members = new Map<string, Role>()
+  /** Users whom auth does not know, or who are disabled. */
+  readonly absent = new Map<string, 'unknown' | 'disabled'>()
+  /** What auth was asked, in order. */
+  readonly asked: { operation: AuthOperation; input: Record<string, unknown> }[] = []
+  readonly authFaults = new Set<AuthOperation>()
   readonly #graphFaults = new Set<keyof GraphStore>()
-  authIsAway = false
   service!: Service
   readonly #sign: Signer
   readonly #start: () => Promise<Service>
@@ -126,13 +141,14 @@ export class World implements AsyncDisposable {
   }
 
   /** Runs `work` while one operation of the graph, or auth, fails. */
-  async without<T>(part: keyof GraphStore | 'auth', work: () => Promise<T>): Promise<T> {
-    if (part === 'auth') this.authIsAway = true
+  async without<T>(part: keyof GraphStore | 'auth' | AuthOperation, work: () => Promise<T>): Promise<T> {
+    if (part === 'auth') for (const operation of AUTH_OPERATIONS) this.authFaults.add(operation)
+    else if (isAuthOperation(part)) this.authFaults.add(part)
     else this.#graphFaults.add(part)
     try {
       return await work()
     } finally {
-      this.authIsAway = false
+      this.authFaults.clear()
       this.#graphFaults.clear()
     }
   }
@@ -186,7 +202,7 @@ export class World implements AsyncDisposable {
     return {
       kind: 'user_token',
       surface,
-      user: { id: randomUUID(), username, staff: staff ? 'delete' : 'none' },
+      user: { id: randomUUID(), username, staff: staffLevelOf(staff) },
       team_id: null,
       token_id: null,
       resolved_libraries: [...mine.map(({ uid }) => uid), ...everybodys],
@@ -196,7 +212,7 @@ export class World implements AsyncDisposable {
       ],
       session_id: null,
       address: null,
-      owned_libraries: [],
+      owned_libraries: mine.filter(({ role }) => role === 'owner').map(({ uid }) => uid),
       allowed_tools: [],
     }
   }
@@ -223,21 +239,43 @@ function faulty(graph: GraphStore, faults: Set<keyof GraphStore>): GraphStore {
   })
 }
 
+/** Answers as auth does, by what the world says of users and members. */
 function authStandIn(world: World, verify: (assertion: string | null) => Promise<Principal>) {
-  const os = implement({ putOwner: authInternalContract.putOwner }).$context<RequestContext>()
+  const { putOwner, recordHandOver, forgetLibrary } = authInternalContract
+  const os = implement({ putOwner, recordHandOver, forgetLibrary }).$context<RequestContext>()
+  const hear = (operation: AuthOperation, input: Record<string, unknown>) => {
+    if (world.authFaults.has(operation)) throw new DomainError('DOWN', 'The database of auth is away.')
+    world.asked.push({ operation, input })
+  }
+  const mayGive = ({ user }: Principal, uid: string, self: string) => {
+    if (user?.username === self || world.members.get(`${user?.username} ${uid}`) === 'owner') return
+    throw new DomainError('NOT_YOU', 'Not yours.')
+  }
   return serviceApp({
     name: 'auth',
     log,
     metrics: new Metrics(new Registry(), 'auth'),
     readiness: async () => ({ status: 'ready', checks: {} }),
     verify,
-    errorStatus: { DOWN: 503, NOT_YOU: 404 },
+    errorStatus: { DOWN: 503, NOT_YOU: 403, USER_NOT_FOUND: 404, USER_DISABLED: 409 },
     router: os.router({
       putOwner: os.putOwner.handler(({ input, context }) => {
-        if (world.authIsAway) throw new DomainError('DOWN', 'The database of auth is away.')
-        if (context.principal.user?.username !== input.username)
-          throw new DomainError('NOT_YOU', 'Not yours.')
+        hear('putOwner', input)
+        mayGive(context.principal, input.library_uid, input.username)
+        const absence = world.absent.get(input.username)
+        if (absence === 'unknown') throw new DomainError('USER_NOT_FOUND', 'There is no such user.')
+        if (absence === 'disabled') throw new DomainError('USER_DISABLED', 'The account is disabled.')
         world.members.set(`${input.username} ${input.library_uid}`, 'owner')
+      }),
+      recordHandOver: os.recordHandOver.handler(({ input, context }) => {
+        hear('recordHandOver', input)
+        mayGive(context.principal, input.library_uid, input.from)
+        world.members.set(`${input.from} ${input.library_uid}`, 'manager')
+      }),
+      forgetLibrary: os.forgetLibrary.handler(({ input }) => {
+        hear('forgetLibrary', input)
+        for (const key of world.members.keys())
+          if (key.endsWith(` ${input.library_uid}`)) world.members.delete(key)
       }),
     }),
   })

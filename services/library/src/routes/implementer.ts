@@ -1,9 +1,9 @@
-import { libraryContract, libraryInternalContract } from '@mnemosyne/contracts'
+import { libraryAdminContract, libraryContract, libraryInternalContract } from '@mnemosyne/contracts'
 import { DomainError, type RequestContext } from '@mnemosyne/platform'
 import { implement } from '@orpc/server'
 import { explainGraphError } from '../errors.ts'
 
-const contract = { ...libraryContract, internal: libraryInternalContract }
+const contract = { ...libraryContract, admin: libraryAdminContract, internal: libraryInternalContract }
 
 /** `onGraphAway` is told when the graph failed an operation, which may have been left half done. */
 export function implementLibrary(onGraphAway: () => void) {

@@ -1,22 +1,56 @@
 import type { Principal } from '@mnemosyne/contracts'
 import { type Actor, actorOf, announceAudit, FieldError } from '@mnemosyne/platform'
-import { assertService, callerOf, mayIngest } from '../access.ts'
+import { assertService, assertServiceOrStaff, callerOf, mayIngest } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
+import { deleteLibrariesOf } from '../delete-library.ts'
 import { NotFoundError } from '../errors.ts'
+import { projectLibrariesOf, reassignLibraries } from '../hand-over.ts'
 import { ensureCollectionProjected } from '../projection.ts'
 import { defaultCollectionUid, findCollection, insertCollection } from '../store/collections.ts'
-import { globalLibraryUids, librariesOfWorkspaces, liveLibrary } from '../store/libraries.ts'
+import {
+  globalLibraryUids,
+  librariesOfWorkspaces,
+  librariesOwnedBy,
+  liveLibrary,
+} from '../store/libraries.ts'
 import type { CollectionRow, LibraryRow } from '../store/tables.ts'
 import type { LibraryImplementer } from './implementer.ts'
 import { ownWorkspace } from './workspaces.ts'
 
-export function internalRoutes(os: LibraryImplementer, deps: LibraryContext) {
+/** `onGraphAway` is told when the graph has to be brought into line later. */
+export function internalRoutes(os: LibraryImplementer, deps: LibraryContext, onGraphAway: () => void) {
   return {
     globalLibraries: os.internal.globalLibraries.handler(() => globalLibraryUids(deps.sql.read)),
 
     librariesOf: os.internal.librariesOf.handler(({ input, context }) => {
       assertService(context.principal)
       return librariesOfWorkspaces(deps.sql.read, input.owner_username, input.workspace_ids)
+    }),
+
+    principalOwner: os.internal.principalOwner.handler(async ({ input }) => {
+      const library = await liveLibrary(deps.sql.read, input.library_uid)
+      return library ? { owner_username: library.owner_username } : null
+    }),
+
+    ownedLibraries: os.internal.ownedLibraries.handler(async ({ input, context }) => {
+      assertServiceOrStaff(context.principal)
+      return (await librariesOwnedBy(deps.sql.read, input.owner_username)).map(({ uid }) => uid)
+    }),
+
+    reassignLibraries: os.internal.reassignLibraries.handler(async ({ input, context }) => {
+      assertServiceOrStaff(context.principal)
+      const uids = await reassignLibraries(deps, actorOf(context), input)
+      // They have changed hands: a graph that is away shows it later, and may not fail who asks.
+      await projectLibrariesOf(deps, input.to).catch((err: unknown) => {
+        deps.log.warn({ err }, 'libraries that were reassigned are shown so later')
+        onGraphAway()
+      })
+      return uids
+    }),
+
+    deleteLibrariesOf: os.internal.deleteLibrariesOf.handler(({ input, context }) => {
+      assertServiceOrStaff(context.principal)
+      return deleteLibrariesOf(deps, actorOf(context), input.owner_username)
     }),
 
     ingestTarget: os.internal.ingestTarget.handler(async ({ input, context }) => {

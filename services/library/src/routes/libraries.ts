@@ -1,4 +1,4 @@
-import { type Library, type LibraryDetail, listAnswer } from '@mnemosyne/contracts'
+import { type Library, type LibraryDetail, listAnswer, Uid } from '@mnemosyne/contracts'
 import type { LibraryCounts, LibraryNode } from '@mnemosyne/graph'
 import { actorOf, type RequestContext } from '@mnemosyne/platform'
 import { assertMayOwn, assertStaff, callerOf } from '../access.ts'
@@ -6,8 +6,9 @@ import type { LibraryContext } from '../context.ts'
 import { establishLibrary, type NewLibrary, storeLibrary } from '../create-library.ts'
 import { deleteLibrary } from '../delete-library.ts'
 import { NotFoundError } from '../errors.ts'
-import { findLibrary, libraryNode } from '../store/libraries.ts'
+import { findLibrary, libraryNode, liveLibrary } from '../store/libraries.ts'
 import type { LibraryRow } from '../store/tables.ts'
+import { updateLibrary } from '../update-library.ts'
 import type { LibraryImplementer } from './implementer.ts'
 import { readable } from './scope.ts'
 
@@ -38,11 +39,20 @@ export function libraryRoutes(os: LibraryImplementer, deps: LibraryContext) {
       return libraryDetail(library, counts)
     }),
 
+    update: os.libraries.update.handler(async ({ input: { uid, ...change }, context }) => {
+      const library = Uid.safeParse(uid).success ? await liveLibrary(deps.sql.read, uid) : undefined
+      if (!library) throw new NotFoundError('Library')
+      assertMayOwn(context.principal, library, 'change')
+      const changed = await updateLibrary(deps, context, library, change)
+      const [counts] = await graph.libraryCounts([uid])
+      return libraryDetail(libraryNode(changed), counts)
+    }),
+
     delete: os.libraries.delete.handler(async ({ input, context }) => {
       const library = await findLibrary(deps.sql.read, input.uid)
       if (!library) throw new NotFoundError('Library')
       assertMayOwn(context.principal, library, 'delete')
-      await deleteLibrary(deps, actorOf(context), library.uid)
+      await deleteLibrary(deps, context, library.uid)
     }),
   }
 }
@@ -53,12 +63,11 @@ async function createLibrary(
   library: NewLibrary,
   request: RequestContext,
 ): Promise<LibraryDetail> {
-  const by = actorOf(request)
-  const stored = (await storeLibrary(deps, by, library)) as LibraryRow
+  const stored = (await storeLibrary(deps, actorOf(request), library)) as LibraryRow
   try {
     await establishLibrary(deps, stored, request.delegations)
   } catch (error) {
-    await deleteLibrary(deps, by, stored.uid).catch((err: unknown) =>
+    await deleteLibrary(deps, request, stored.uid).catch((err: unknown) =>
       deps.log.warn({ err, library_uid: stored.uid }, 'a library that failed half way is deleted later'),
     )
     throw error
@@ -66,7 +75,7 @@ async function createLibrary(
   return libraryDetail(libraryNode(stored))
 }
 
-function libraryAnswer(library: LibraryNode, counts?: LibraryCounts): Library {
+export function libraryAnswer(library: LibraryNode, counts?: LibraryCounts): Library {
   return {
     uid: library.uid,
     name: library.name,

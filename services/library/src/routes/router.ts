@@ -1,5 +1,6 @@
 import type { LibraryContext } from '../context.ts'
 import { libraryTypeList } from '../library-types.ts'
+import { adminRoutes } from './admin.ts'
 import { chunkRoutes } from './chunks.ts'
 import { collectionRoutes } from './collections.ts'
 import { implementLibrary } from './implementer.ts'
@@ -17,6 +18,7 @@ export function libraryRouter(context: LibraryContext, onGraphAway: () => void) 
     items: itemRoutes(os, context),
     chunks: chunkRoutes(os, context),
     libraryTypes: { list: os.libraryTypes.list.handler(() => libraryTypeList) },
-    internal: internalRoutes(os, context),
+    admin: adminRoutes(os, context),
+    internal: internalRoutes(os, context, onGraphAway),
   })
 }

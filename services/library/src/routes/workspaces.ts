@@ -27,12 +27,11 @@ export function workspaceRoutes(os: LibraryImplementer, deps: LibraryContext) {
     delete: os.workspaces.delete.handler(async ({ input, context }) => {
       const { username } = callerOf(context.principal)
       if (!WorkspaceId.safeParse(input.workspace_id).success) return
-      const by = actorOf(context)
       const library = await libraryOfWorkspace(deps.sql.read, input.workspace_id)
-      if (library?.owner_username === username) return deleteLibrary(deps, by, library.uid)
+      if (library?.owner_username === username) return deleteLibrary(deps, context, library.uid)
       const own = { workspace_id: input.workspace_id, owner_username: username }
       const doomed = await doomedLibraries(deps.sql.read, own)
-      for (const uid of doomed) await deleteLibrary(deps, by, uid)
+      for (const uid of doomed) await deleteLibrary(deps, context, uid)
       if (doomed.length === 0) await recordRefusal(deps, context, input.workspace_id)
     }),
   }

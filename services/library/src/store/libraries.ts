@@ -85,6 +85,63 @@ export async function librariesOfWorkspaces(
   return rows.map(({ uid }) => uid)
 }
 
+/** Live libraries by name, of everybody or of one owner, and how many there are in all. */
+export async function listLibraries(
+  db: Db,
+  { owner, limit, offset }: { owner?: string; limit: number; offset: number },
+): Promise<{ libraries: LibraryRow[]; total: number }> {
+  let live = db.selectFrom('library').where('deleted_at', 'is', null)
+  if (owner !== undefined) live = live.where('owner_username', '=', owner)
+  const [libraries, { total }] = await Promise.all([
+    live.selectAll().orderBy('name').orderBy('uid').limit(limit).offset(offset).execute(),
+    live.select((select) => select.fn.countAll<number>().as('total')).executeTakeFirstOrThrow(),
+  ])
+  return { libraries, total }
+}
+
+/** Libraries of one principal owner, in the order of their uids: live ones, or those being deleted, too. */
+export function librariesOwnedBy(db: Db, owner: string, { doomedToo = false } = {}): Promise<LibraryRow[]> {
+  const owned = db.selectFrom('library').selectAll().where('owner_username', '=', owner).orderBy('uid')
+  return (doomedToo ? owned : owned.where('deleted_at', 'is', null)).execute()
+}
+
+type Change = Partial<Pick<LibraryRow, 'name' | 'description' | 'owner_username' | 'hand_overs'>>
+
+/** Changes a live library that nobody has handed over since `seen`; otherwise undefined. */
+export function changeLibrary(
+  tx: Tx,
+  seen: Pick<LibraryRow, 'uid' | 'hand_overs'>,
+  change: Change,
+  at: string,
+): Promise<LibraryRow | undefined> {
+  return tx
+    .updateTable('library')
+    .set({ ...change, updated_at: at })
+    .where('uid', '=', seen.uid)
+    .where('hand_overs', '=', seen.hand_overs)
+    .where('deleted_at', 'is', null)
+    .returningAll()
+    .executeTakeFirst()
+}
+
+/** The rows as they are now, those being deleted among them. */
+export async function replaceOwner(
+  tx: Tx,
+  { from, to, handOver }: { from: string; to: string; handOver: boolean },
+  at: string,
+): Promise<LibraryRow[]> {
+  return tx
+    .updateTable('library')
+    .set((eb) => ({
+      owner_username: to,
+      updated_at: at,
+      ...(handOver && { hand_overs: eb('hand_overs', '+', 1) }),
+    }))
+    .where('owner_username', '=', from)
+    .returningAll()
+    .execute()
+}
+
 /** The row as it is now, or undefined when someone else has marked it before. */
 export function markLibraryDeleted(tx: Tx, uid: string, at: string): Promise<LibraryRow | undefined> {
   return tx
@@ -103,6 +160,6 @@ export async function removeDeletedLibrary(tx: Tx, uid: string): Promise<void> {
 
 /** The library as the graph holds it. */
 export function libraryNode(row: LibraryRow): LibraryNode {
-  const { deleted_at: _, chunking_config, ...node } = row
+  const { deleted_at: _, hand_overs: __, chunking_config, ...node } = row
   return { ...node, chunking_config: JSON.parse(chunking_config) }
 }

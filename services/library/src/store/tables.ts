@@ -8,8 +8,10 @@ export interface LibraryRow {
   library_type: LibraryType
   description: string
   workspace_id: string | null
-  /** Null: global. */
+  /** The principal owner; null: global. */
   owner_username: string | null
+  /** How often it has been handed over. */
+  hand_overs: number
   /** JSON */
   chunking_config: string
   embedding_instruction: string
@@ -141,4 +143,14 @@ const structure: Migration = {
   },
 }
 
-export const libraryMigrations: readonly Migration[] = [outboxMigration, structure]
+const handOvers: Migration = {
+  name: 'library-0002-hand-overs',
+  async up(db) {
+    await db.schema
+      .alterTable('library')
+      .addColumn('hand_overs', 'integer', (c) => c.notNull().defaultTo(0))
+      .execute()
+  },
+}
+
+export const libraryMigrations: readonly Migration[] = [outboxMigration, structure, handOvers]
