@@ -1,40 +1,126 @@
+import type { MembershipRole } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
 import { type Actor, audit } from './audit.ts'
-import type { AuthContext } from './context.ts'
+import type { AuthContext, Tx } from './context.ts'
 import type { Membership } from './scope.ts'
-import { userByName } from './users.ts'
+import { dropFromTokens } from './token-libraries.ts'
+import type { UserRow } from './users.ts'
+
+type Db = Tx | AuthContext['sql']['read']
+
+/** From the highest. */
+const ROLES: readonly MembershipRole[] = ['owner', 'manager', 'reader']
+
+/** There is none, or it is not shared with who asks: the words are the same. */
+export const libraryNotFound = () => new DomainError('LIBRARY_NOT_FOUND', 'Library not found.')
 
 /** Every membership of a user, of any role. */
 export function membershipsOf({ sql }: Pick<AuthContext, 'sql'>, userId: string): Promise<Membership[]> {
-  return sql.read
+  return membershipsIn(sql.read, userId)
+}
+
+export function membershipsIn(db: Db, userId: string): Promise<Membership[]> {
+  return db
     .selectFrom('library_membership')
     .select(['library_uid', 'role'])
     .where('user_id', '=', userId)
     .execute()
 }
 
-/** Makes `username` an owner of a library. Idempotent. Throws DomainError USER_NOT_FOUND, USER_DISABLED. */
+/** What a user is in a library: of several roles the highest counts. */
+export async function highestRole(
+  db: Db,
+  userId: string,
+  libraryUid: string,
+): Promise<MembershipRole | undefined> {
+  const rows = await db
+    .selectFrom('library_membership')
+    .select('role')
+    .where('user_id', '=', userId)
+    .where('library_uid', '=', libraryUid)
+    .execute()
+  return ROLES.find((role) => rows.some((row) => row.role === role))
+}
+
+export async function hasMembers(db: Db, libraryUid: string): Promise<boolean> {
+  const members = db.selectFrom('library_membership').select('user_id').where('library_uid', '=', libraryUid)
+  return (await members.limit(1).executeTakeFirst()) !== undefined
+}
+
+/** How often the library has been handed over, as far as its owners' memberships tell. */
+export async function knownHandOvers(db: Db, libraryUid: string): Promise<number> {
+  const { most } = await db
+    .selectFrom('library_membership')
+    .select((select) => select.fn.max('hand_overs').as('most'))
+    .where('library_uid', '=', libraryUid)
+    .executeTakeFirstOrThrow()
+  return most ?? 0
+}
+
+/**
+ * The user whom the library service calls by this name: also one who is being renamed, until that service has
+ * followed.
+ */
+export async function userCalled(db: Db, username: string): Promise<UserRow | undefined> {
+  const users = db.selectFrom('user').selectAll('user')
+  const named = await users.where('username', '=', username).executeTakeFirst()
+  if (named) return named
+  return users
+    .innerJoin('user_rename', 'user_rename.user_id', 'user.id')
+    .where((where) => where.or([where('from_username', '=', username), where('to_username', '=', username)]))
+    .executeTakeFirst()
+}
+
+export interface NewOwner {
+  library_uid: string
+  username: string
+  /** How often the library has been handed over, with this time; left out: as often as is known. */
+  hand_overs?: number
+}
+
+/**
+ * Makes an active user an owner of a library. Passed over when the library has been handed over since, so that what
+ * was on its way for long gives nothing back. Idempotent. Throws DomainError USER_NOT_FOUND, USER_DISABLED.
+ */
 export async function putOwner(
   context: Pick<AuthContext, 'sql' | 'clock' | 'ids'>,
   by: Actor,
-  { library_uid, username }: { library_uid: string; username: string },
+  owner: NewOwner,
 ): Promise<void> {
-  const user = await userByName(context, username)
+  await context.sql.transaction((tx) => putOwnerIn(tx, context, by, owner))
+}
+
+export async function putOwnerIn(
+  tx: Tx,
+  context: Pick<AuthContext, 'clock' | 'ids'>,
+  by: Actor,
+  { library_uid, username, hand_overs }: NewOwner,
+): Promise<void> {
+  const user = await userCalled(tx, username)
+  if (!user) throw new DomainError('USER_NOT_FOUND', `There is no user "${username}".`)
   if (user.is_active !== 1) throw new DomainError('USER_DISABLED', `The account "${username}" is disabled.`)
-  await context.sql.transaction(async (tx) => {
-    const { numInsertedOrUpdatedRows } = await tx
-      .insertInto('library_membership')
-      .values({ user_id: user.id, library_uid, role: 'owner', created_at: context.clock().toISOString() })
-      .onConflict((conflict) => conflict.columns(['user_id', 'library_uid', 'role']).doNothing())
-      .executeTakeFirst()
-    if (numInsertedOrUpdatedRows) {
-      await audit(tx, context, by, {
-        action: 'membership.added',
-        target: library_uid,
-        detail: { user_id: user.id, username, role: 'owner' },
-      })
-    }
-  })
+  const known = await knownHandOvers(tx, library_uid)
+  const count = hand_overs ?? known
+  if (count < known) return
+  const row = { user_id: user.id, library_uid, role: 'owner' as const }
+  const { numInsertedOrUpdatedRows } = await tx
+    .insertInto('library_membership')
+    .values({ ...row, hand_overs: count, created_at: context.clock().toISOString() })
+    .onConflict((conflict) => conflict.columns(['user_id', 'library_uid', 'role']).doNothing())
+    .executeTakeFirst()
+  if (numInsertedOrUpdatedRows) {
+    const detail = { user_id: user.id, username: user.username, role: 'owner' }
+    await audit(tx, context, by, { action: 'membership.added', target: library_uid, detail })
+    return
+  }
+  await tx
+    .updateTable('library_membership')
+    .set({ hand_overs: count })
+    .where('user_id', '=', user.id)
+    .where('library_uid', '=', library_uid)
+    .where('role', '=', 'owner')
+    .where('hand_overs', '<', count)
+    .execute()
 }
 
 /**
@@ -46,27 +132,16 @@ export async function forgetLibrary(
   by: Actor,
   libraryUid: string,
 ): Promise<void> {
-  // Serializable, because a list is read and written back: another change to it in between must not be lost.
-  const options = { isolation: 'serializable' } as const
-  await context.sql.transaction(async (tx) => {
-    const { numDeletedRows } = await tx
-      .deleteFrom('library_membership')
-      .where('library_uid', '=', libraryUid)
-      .executeTakeFirst()
-    const tokens = await tx
-      .selectFrom('user_token')
-      .select(['id', 'allowed_libraries'])
-      .where('allowed_libraries', 'like', `%"${libraryUid}"%`)
-      .execute()
-    for (const { id, allowed_libraries } of tokens) {
-      const left = (JSON.parse(allowed_libraries) as string[]).filter((uid) => uid !== libraryUid)
-      await tx
-        .updateTable('user_token')
-        .set({ allowed_libraries: JSON.stringify(left), updated_at: context.clock().toISOString() })
-        .where('id', '=', id)
-        .execute()
-    }
-    if (numDeletedRows > 0n || tokens.length > 0)
-      await audit(tx, context, by, { action: 'library.forgotten', target: libraryUid })
-  }, options)
+  await context.sql.transaction(
+    async (tx) => {
+      const { numDeletedRows } = await tx
+        .deleteFrom('library_membership')
+        .where('library_uid', '=', libraryUid)
+        .executeTakeFirst()
+      const tokens = await dropFromTokens(tx, context, { libraryUid })
+      if (numDeletedRows > 0n || tokens > 0)
+        await audit(tx, context, by, { action: 'library.forgotten', target: libraryUid })
+    },
+    { isolation: 'serializable' },
+  )
 }

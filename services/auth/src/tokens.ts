@@ -1,11 +1,13 @@
-import type { UserToken } from '@mnemosyne/contracts'
+import { type EditToken, Uid, type UserToken } from '@mnemosyne/contracts'
 import { DomainError, FieldError } from '@mnemosyne/platform'
 import type { Selectable } from 'kysely'
+import type { z } from 'zod'
 import { type Actor, audit } from './audit.ts'
-import { type AuthContext, announce } from './context.ts'
+import { type AuthContext, announce, type Tx } from './context.ts'
 import { hintOf, newToken } from './credential.ts'
+import { membershipsIn } from './memberships.ts'
 import type { AuthTables } from './schema.ts'
-import { ALL_LIBRARIES } from './scope.ts'
+import { ALL_LIBRARIES, type Membership } from './scope.ts'
 
 type TokenRow = Selectable<AuthTables['user_token']>
 
@@ -22,18 +24,33 @@ export interface NewToken {
 const NAME_MAX = 100
 
 /**
- * Mints a token. `mayAllow` says which of the library uids its user may put into it; the plaintext is in the
- * result only. Throws FieldError.
+ * Which libraries may come into a token: those that its user owns or manages, or (when staff or the operator say so)
+ * all that they read; and those of everybody.
  */
+export interface Allowing {
+  libraries: 'managed' | 'read'
+  global: readonly string[]
+}
+
+/** What is left out stays as it is. */
+export type TokenChange = Partial<Omit<NewToken, 'userId'>>
+
+export const tokenChange = (input: z.infer<typeof EditToken>): TokenChange => ({
+  name: input.name,
+  expiresAt: input.expires_at,
+  allowedTools: input.allowed_tools,
+  allowedLibraries: input.allowed_libraries,
+})
+
+/** Mints a token; its plaintext is in the result only. Throws FieldError. */
 export async function mintToken(
   context: AuthContext,
   by: Actor,
   input: NewToken,
-  mayAllow: (uid: string) => boolean,
+  allowing: Allowing,
 ): Promise<UserToken & { token: string }> {
   const name = checkName(input.name)
   const expiresAt = checkExpiry(input.expiresAt, context.clock())
-  checkLibraries(input.allowedLibraries, mayAllow)
   const { plaintext, hash } = newToken()
   const now = context.clock().toISOString()
   const row: TokenRow = {
@@ -50,14 +67,92 @@ export async function mintToken(
     updated_at: now,
   }
   await context.sql.transaction(async (tx) => {
+    const mayAllow = allowed(await membershipsIn(tx, input.userId), allowing)
+    checkLibraries(input.allowedLibraries, (uid) => mayAllow.has(uid))
     await tx.insertInto('user_token').values(row).execute()
     await audit(tx, context, by, {
       action: 'user_token.minted',
       target: row.id,
       detail: { user_id: row.user_id },
     })
-  })
+  }, AGAINST_MEMBERSHIPS)
   return { ...tokenOf(row), token: plaintext }
+}
+
+/** A token by its id, and whose it is: of one user only, or of anybody's. Throws DomainError TOKEN_NOT_FOUND. */
+export async function getToken(
+  { sql }: Pick<AuthContext, 'sql'>,
+  of: { tokenId: string; userId?: string },
+): Promise<UserToken> {
+  return tokenOf(await tokenRow(sql.read, of))
+}
+
+/**
+ * Changes a token that is not revoked: a user's own, or (without `userId`) anybody's. Libraries that its user reads
+ * stay where they stand. Throws FieldError, or DomainError TOKEN_NOT_FOUND, TOKEN_REVOKED.
+ */
+export async function editToken(
+  context: AuthContext,
+  by: Actor,
+  of: { tokenId: string; userId?: string },
+  change: TokenChange,
+  allowing: Allowing,
+): Promise<UserToken> {
+  const now = context.clock()
+  return context.sql.transaction(async (tx) => {
+    const before = await tokenRow(tx, of)
+    if (before.is_active !== 1)
+      throw new DomainError('TOKEN_REVOKED', 'This token is revoked, for good. Mint a new one.')
+    const changes: Partial<TokenRow> = {}
+    if (change.name !== undefined) changes.name = checkName(change.name)
+    if (change.expiresAt !== undefined) changes.expires_at = checkExpiry(change.expiresAt, now)
+    if (change.allowedTools) changes.allowed_tools = JSON.stringify([...new Set(change.allowedTools)])
+    if (change.allowedLibraries) {
+      const memberships = await membershipsIn(tx, before.user_id)
+      const mayAllow = allowed(memberships, allowing)
+      const stays = stayingIn(before, allowed(memberships, { ...allowing, libraries: 'read' }))
+      checkLibraries(change.allowedLibraries, (uid) => mayAllow.has(uid) || stays.has(uid))
+      changes.allowed_libraries = JSON.stringify([...new Set(change.allowedLibraries)])
+    }
+    const fields = Object.entries(changes).flatMap(([field, value]) =>
+      value === before[field as keyof TokenRow] ? [] : [field],
+    )
+    if (fields.length === 0) return tokenOf(before)
+    const after = { ...before, ...changes, updated_at: now.toISOString() }
+    await tx
+      .updateTable('user_token')
+      .set({ ...changes, updated_at: after.updated_at })
+      .where('id', '=', before.id)
+      .execute()
+    const detail = { user_id: before.user_id, fields: fields.join(',') }
+    await audit(tx, context, by, { action: 'user_token.edited', target: before.id, detail })
+    return tokenOf(after)
+  }, AGAINST_MEMBERSHIPS)
+}
+
+/** A membership that goes at the same moment takes the library out of the list, or is seen here to be gone. */
+const AGAINST_MEMBERSHIPS = { isolation: 'serializable' } as const
+
+function allowed(memberships: readonly Membership[], { libraries, global }: Allowing): Set<string> {
+  const own = memberships.filter(({ role }) => libraries === 'read' || role !== 'reader')
+  return new Set([...own.map(({ library_uid }) => library_uid), ...global])
+}
+
+/** What stands in the list, however it came there, and is still read. */
+function stayingIn({ allowed_libraries }: TokenRow, readable: ReadonlySet<string>): Set<string> {
+  return new Set((JSON.parse(allowed_libraries) as string[]).filter((uid) => readable.has(uid)))
+}
+
+async function tokenRow(
+  db: Tx | AuthContext['sql']['read'],
+  { tokenId, userId }: { tokenId: string; userId?: string },
+): Promise<TokenRow> {
+  const row = Uid.safeParse(tokenId).success
+    ? await db.selectFrom('user_token').selectAll().where('id', '=', tokenId).executeTakeFirst()
+    : undefined
+  if (!row || (userId !== undefined && row.user_id !== userId))
+    throw new DomainError('TOKEN_NOT_FOUND', 'Token not found.')
+  return row
 }
 
 /** A user's tokens, newest first, and how many there are in all. */
@@ -81,13 +176,7 @@ export async function revokeToken(
   { userId, tokenId }: { userId: string; tokenId: string },
 ): Promise<void> {
   await context.sql.transaction(async (tx) => {
-    const own = await tx
-      .selectFrom('user_token')
-      .select('id')
-      .where('id', '=', tokenId)
-      .where('user_id', '=', userId)
-      .executeTakeFirst()
-    if (!own) throw new DomainError('TOKEN_NOT_FOUND', 'Token not found.')
+    await tokenRow(tx, { tokenId, userId })
     const { numUpdatedRows } = await tx
       .updateTable('user_token')
       .set({ is_active: 0, updated_at: context.clock().toISOString() })
@@ -105,7 +194,12 @@ export async function revokeToken(
   context.relay.wake()
 }
 
-function tokenOf(row: TokenRow): UserToken {
+/** A token was used. */
+export async function noteTokenUse(tx: Tx, id: string, at: string): Promise<void> {
+  await tx.updateTable('user_token').set({ last_used_at: at }).where('id', '=', id).execute()
+}
+
+export function tokenOf(row: TokenRow): UserToken {
   return {
     id: row.id,
     name: row.name,

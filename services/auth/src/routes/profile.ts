@@ -1,19 +1,21 @@
 import { listAnswer } from '@mnemosyne/contracts'
 import { actorOf } from '../audit.ts'
+import { changeProfile } from '../change-profile.ts'
 import { type AuthContext, globalLibraries } from '../context.ts'
-import { membershipsOf } from '../memberships.ts'
 import { type AuthImplementer, personOf } from '../router.ts'
-import { listTokens, mintToken, revokeToken } from '../tokens.ts'
-import { groupsOf, userById, userOf } from '../users.ts'
+import { editToken, getToken, listTokens, mintToken, revokeToken, tokenChange } from '../tokens.ts'
+import { groupsOf, type UserRow, userById, userOf } from '../users.ts'
 
 /** What is the caller's own. */
 export function profileRoutes(os: AuthImplementer, context: AuthContext) {
   return {
     me: os.me.handler(async ({ context: { principal } }) => {
-      const row = await userById(context, personOf(principal).id)
-      const { theme, time_zone, date_format } = row
-      const groups = await groupsOf(context.sql.read, row.id)
-      return { ...userOf(row, groups), preferences: { theme, time_zone, date_format } }
+      return meOf(context, await userById(context, personOf(principal).id))
+    }),
+
+    updateMe: os.updateMe.handler(async ({ input: changes, context: request }) => {
+      const { id } = personOf(request.principal)
+      return meOf(context, await changeProfile(context, actorOf(request), { id, changes }))
     }),
 
     listTokens: os.listTokens.handler(async ({ input, context: { principal } }) => {
@@ -23,12 +25,7 @@ export function profileRoutes(os: AuthImplementer, context: AuthContext) {
 
     mintToken: os.mintToken.handler(async ({ input, context: request }) => {
       const { id: userId } = personOf(request.principal)
-      const [memberships, global] = await Promise.all([
-        membershipsOf(context, userId),
-        globalLibraries(context, request.delegations, request.signal),
-      ])
-      const own = memberships.filter(({ role }) => role !== 'reader').map(({ library_uid }) => library_uid)
-      const mayAllow = new Set([...own, ...global])
+      const global = await globalLibraries(context, request.delegations, request.signal)
       const wanted = {
         userId,
         name: input.name,
@@ -36,7 +33,18 @@ export function profileRoutes(os: AuthImplementer, context: AuthContext) {
         allowedTools: input.allowed_tools,
         allowedLibraries: input.allowed_libraries,
       }
-      return mintToken(context, actorOf(request), wanted, (uid) => mayAllow.has(uid))
+      return mintToken(context, actorOf(request), wanted, { libraries: 'managed', global })
+    }),
+
+    getToken: os.getToken.handler(({ input, context: { principal } }) =>
+      getToken(context, { tokenId: input.id, userId: personOf(principal).id }),
+    ),
+
+    editToken: os.editToken.handler(async ({ input, context: request }) => {
+      const own = { tokenId: input.id, userId: personOf(request.principal).id }
+      const global = await globalLibraries(context, request.delegations, request.signal)
+      const by = actorOf(request)
+      return editToken(context, by, own, tokenChange(input), { libraries: 'managed', global })
     }),
 
     revokeToken: os.revokeToken.handler(async ({ input, context: request }) => {
@@ -44,4 +52,10 @@ export function profileRoutes(os: AuthImplementer, context: AuthContext) {
       await revokeToken(context, actorOf(request), { userId, tokenId: input.id })
     }),
   }
+}
+
+async function meOf({ sql }: AuthContext, row: UserRow) {
+  const { theme, time_zone, date_format } = row
+  const groups = await groupsOf(sql.read, row.id)
+  return { ...userOf(row, groups), preferences: { theme, time_zone, date_format } }
 }

@@ -1,0 +1,76 @@
+import { DomainError } from '@mnemosyne/platform'
+import { type Actor, audit } from './audit.ts'
+import type { AuthContext, Tx } from './context.ts'
+import { knownHandOvers, putOwnerIn, userCalled } from './memberships.ts'
+
+export interface HandOver {
+  library_uid: string
+  /** User names, as the library service knows them. */
+  from: string
+  to: string
+  /** How often the library has been handed over, with this time. */
+  hand_overs: number
+}
+
+/**
+ * A library is `to`'s now: they are an owner, and `from` is a manager. Idempotent, and in any order: what tells of an
+ * earlier hand-over takes nothing from who became an owner by a later one, nor gives anything to whom a later one
+ * has taken it from.
+ */
+export async function recordHandOver(
+  context: Pick<AuthContext, 'sql' | 'clock' | 'ids' | 'log'>,
+  by: Actor,
+  handOver: HandOver,
+): Promise<void> {
+  const { library_uid, hand_overs } = handOver
+  await context.sql.transaction(
+    async (tx) => {
+      // Before the library was theirs `to` was made an owner, unless this is one of many (of a user who is deleted).
+      if ((await knownHandOvers(tx, library_uid)) < hand_overs) await putNewOwner(tx, context, by, handOver)
+      await demoteFormerOwner(tx, context, by, handOver)
+    },
+    { isolation: 'serializable' },
+  )
+}
+
+async function putNewOwner(
+  tx: Tx,
+  context: Pick<AuthContext, 'clock' | 'ids' | 'log'>,
+  by: Actor,
+  { library_uid, to, hand_overs }: HandOver,
+): Promise<void> {
+  try {
+    await putOwnerIn(tx, context, by, { library_uid, username: to, hand_overs })
+  } catch (error) {
+    if (!(error instanceof DomainError) || !['USER_NOT_FOUND', 'USER_DISABLED'].includes(error.code))
+      throw error
+    context.log.warn({ err: error, library_uid }, 'a library was handed over to nobody who is here')
+  }
+}
+
+/** Only who is an owner still, and was one before: the name may be somebody else's by now. */
+async function demoteFormerOwner(
+  tx: Tx,
+  context: Pick<AuthContext, 'clock' | 'ids'>,
+  by: Actor,
+  { library_uid, from, to, hand_overs }: HandOver,
+): Promise<void> {
+  const [former, present] = [await userCalled(tx, from), await userCalled(tx, to)]
+  if (!former || former.id === present?.id) return
+  const { numDeletedRows } = await tx
+    .deleteFrom('library_membership')
+    .where('user_id', '=', former.id)
+    .where('library_uid', '=', library_uid)
+    .where('role', '=', 'owner')
+    .where('hand_overs', '<', hand_overs)
+    .executeTakeFirst()
+  if (numDeletedRows === 0n) return
+  const membership = { user_id: former.id, library_uid, role: 'manager' as const }
+  await tx
+    .insertInto('library_membership')
+    .values({ ...membership, created_at: context.clock().toISOString() })
+    .onConflict((conflict) => conflict.columns(['user_id', 'library_uid', 'role']).doNothing())
+    .execute()
+  const detail = { from: former.username, to: present?.username ?? to, hand_overs }
+  await audit(tx, context, by, { action: 'library.handed_over', target: library_uid, detail })
+}
