@@ -77,7 +77,7 @@ export async function followRename(
     if (!later) throw cause
     throw new DomainError(
       'RENAME_NOT_FOLLOWED',
-      `The libraries cannot be reached right now. "${from}" is called "${to}" as soon as they can; nobody else gets either name meanwhile.`,
+      `The libraries of "${from}" cannot be brought along right now. "${from}" is called "${to}" as soon as they can; nobody else gets either name meanwhile.`,
       { cause },
     )
   }
