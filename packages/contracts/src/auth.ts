@@ -51,6 +51,19 @@ export const Resolution = z.discriminatedUnion('outcome', [
 ])
 export type Resolution = z.infer<typeof Resolution>
 
+/** Whom a credential can stand for: never for a service, nor for nobody. */
+const CREDENTIALED: readonly Principal['kind'][] = ['user_token', 'team', 'session', 'local']
+
+/** An answer to `resolve` on a surface. Throws when it is anything else: then nobody has been resolved. */
+export function readResolution(answer: unknown, surface: Surface): Resolution {
+  const resolution = Resolution.parse(answer)
+  if (resolution.outcome === 'refused') return resolution
+  const { kind, surface: resolved } = resolution.principal
+  if (resolved !== surface) throw new Error(`auth resolved for ${resolved}, asked for ${surface}`)
+  if (!CREDENTIALED.includes(kind)) throw new Error(`auth resolved a credential as ${kind}`)
+  return resolution
+}
+
 const Me = User.extend({ preferences: Preferences })
 
 /** What is the caller's own. */

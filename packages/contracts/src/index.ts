@@ -8,6 +8,7 @@ export {
   REFUSAL_REASONS,
   RefusalReason,
   Resolution,
+  readResolution,
 } from './auth.ts'
 export {
   type CallContext,

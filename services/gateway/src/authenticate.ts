@@ -7,7 +7,8 @@ import {
   PRINCIPAL_HEADER,
   type Principal,
   REQUEST_ID_HEADER,
-  Resolution,
+  type Resolution,
+  readResolution,
   type Surface,
   servicePrincipal,
 } from '@mnemosyne/contracts'
@@ -46,13 +47,10 @@ export function createAuthenticate(options: { auth: FetchHandler; assert: Assert
 
   return async (credential, surface) => {
     try {
-      const resolution = Resolution.parse(
-        await within(PATIENCE_MS, (signal) => client.resolve({ credential, surface }, { signal })),
+      const answer = await within(PATIENCE_MS, (signal) =>
+        client.resolve({ credential, surface }, { signal }),
       )
-      if (resolution.outcome === 'resolved' && resolution.principal.surface !== surface) {
-        throw new Error(`auth resolved for ${resolution.principal.surface}, asked for ${surface}`)
-      }
-      return resolution
+      return readResolution(answer, surface)
     } catch (cause) {
       throw new AuthUnavailableError({ cause })
     }

@@ -4,6 +4,7 @@ import {
   DELEGATES,
   PRINCIPAL_HEADER,
   type Principal,
+  readResolution,
   servicePrincipal,
 } from '@mnemosyne/contracts'
 import { AssertionError, type Logger, type Signer, type Verifier, within } from '@mnemosyne/platform'
@@ -68,9 +69,10 @@ async function resolved(
       handOn: Object.fromEntries(DELEGATES.auth.map((name, index) => [name, beyond[index]!])),
     }
     const credential = { kind: 'bearer' as const, authorization: authorization.slice(0, 16_384) }
-    const resolution = await within(PATIENCE_MS, (signal) =>
+    const answer = await within(PATIENCE_MS, (signal) =>
       auth.resolve({ credential, surface: 'mcp' }, { context, signal }),
     )
+    const resolution = readResolution(answer, 'mcp')
     if (resolution.outcome === 'resolved') {
       const { kind, resolved_libraries } = resolution.principal
       log.debug({ kind, libraries: resolved_libraries.length }, 'bearer resolved')

@@ -1,4 +1,4 @@
-import { PRINCIPAL_HEADER, servicePrincipal } from '@mnemosyne/contracts'
+import { type FetchHandler, PRINCIPAL_HEADER, servicePrincipal } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
 import {
   Client as NewClient,
@@ -280,6 +280,38 @@ describe('the door', () => {
     const refused = await post(url, rpc('ping'), { authorization: 'Bearer wrong' })
     expect(refused.status).toBe(401)
     expect(await refused.json()).toEqual({ detail: 'Invalid MCP token.' })
+  })
+
+  const rubbish = (principal: unknown) => async () => Response.json({ outcome: 'resolved', principal })
+  const unusable: [string, FetchHandler][] = [
+    ['is unreachable', async () => Promise.reject(new Error('ECONNREFUSED'))],
+    ['never answers', () => new Promise(() => {})],
+    ['fails', async () => Response.json({ detail: 'no database' }, { status: 500 })],
+    ['does not trust mcp', async () => Response.json({ detail: '?' }, { status: 401 })],
+    ['answers a page', async () => new Response('<html>', { headers: { 'content-type': 'text/html' } })],
+    ['answers nothing', async () => new Response(null, { status: 204 })],
+    ['answers something else', async () => Response.json({ hello: 'world' })],
+    ['answers an outcome of its own', async () => Response.json({ outcome: 'anonymous' })],
+    ['resolves nobody', rubbish(undefined)],
+    ['resolves half a principal', rubbish({ kind: 'user_token', resolved_libraries: [MINE] })],
+    ['resolves for another surface', rubbish({ ...ada, surface: 'rest' })],
+    ['resolves a service', rubbish({ ...ada, kind: 'service' })],
+    [
+      'answers half',
+      async () => new Response('{"outcome":"resol', { headers: { 'content-type': 'application/json' } }),
+    ],
+  ]
+  test.each(unusable)('past the gateway is 503 within two seconds when auth %s', async (_, auth) => {
+    for (const requireAuth of [true, false]) {
+      const { url, world } = await open({ direct: true, auth, requireAuth })
+      const started = performance.now()
+      const answer = await post(url, rpc('tools/call', { name: 'search', arguments: { query: 'pump' } }), {
+        authorization: `Bearer ${TOKEN}`,
+      })
+      expect(performance.now() - started).toBeLessThan(2_000)
+      expect(answer.status).toBe(503)
+      expect(world.asked).toEqual([])
+    }
   })
 
   test('with MCP_REQUIRE_AUTH off serves everybody, who then sees nothing', async () => {

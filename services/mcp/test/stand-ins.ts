@@ -91,7 +91,7 @@ export interface TestMcp {
  * front of small handlers that stand for search and library behind their real contracts and verification.
  */
 export async function openTestMcp(
-  options: { principal?: Principal; requireAuth?: boolean; direct?: boolean } = {},
+  options: { principal?: Principal; requireAuth?: boolean; direct?: boolean; auth?: FetchHandler } = {},
 ): Promise<TestMcp> {
   const keys = await generateAssertionKeys('k1')
   const sign = await createSigner('gateway', keys)
@@ -134,7 +134,9 @@ export async function openTestMcp(
     config: { MCP_REQUIRE_AUTH: options.requireAuth ?? true },
     search: createClient(searchContract, { fetch: search, audience: 'search' }),
     library: createClient(libraryContract, { fetch: libraryApp, audience: 'library' }),
-    ...(options.direct && { auth: createClient(authInternalContract, { fetch: auth, audience: 'auth' }) }),
+    ...(options.direct && {
+      auth: createClient(authInternalContract, { fetch: options.auth ?? auth, audience: 'auth' }),
+    }),
     verify: await createVerifier('mcp', publicKeys(keys)),
     sign: await createSigner('mcp', keys),
     readiness: [async () => ready(world)],
