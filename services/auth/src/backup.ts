@@ -13,6 +13,8 @@ export const authSchema: SchemaRecord<AuthTables> = {
     group: { key: ['name'] },
     group_membership: { key: ['user_id', 'group_name'] },
     user_rename: { key: ['from_username'] },
+    former_username: { key: ['username'] },
+    username_claim: 'left out',
     session: 'left out',
     login_failure: 'left out',
     team: { key: ['id'] },

@@ -263,6 +263,15 @@ function suite(freshUrl: () => Promise<string>): void {
       await world.auth.admin.finishUnfinished(world.call)
       expect(owners()[LIBRARY.g]).toBe('alice')
     })
+    test('a library that is made in the moment of a rename is its maker’s, whoever has the name by then', async () => {
+      const maker = await world.internal(await world.auth.admin.localPrincipal('alice', world.call))
+      await rename(alice.id, 'alicia')
+      const next = await createUser('alice')
+      await maker.putOwner({ library_uid: STRAY, username: 'alice' })
+      expect(await memberships(alice.id)).toContain(`${STRAY} owner`)
+      expect(await memberships(next.id)).toEqual([])
+    })
+
     const rename2 = async (from: string, to: string) => {
       const [user] = await world.auth.admin.listUsers({ q: from })
       return rename(user!.id, to)
@@ -442,6 +451,14 @@ function suite(freshUrl: () => Promise<string>): void {
         if (heir) expect(await memberships(bob.id)).toContain(`${STRAY} owner`)
       },
     )
+
+    test('a library that is made in the moment of a deletion is nobody’s, whoever has the name by then', async () => {
+      const maker = await world.internal(await world.auth.admin.localPrincipal('alice', world.call))
+      await remove(alice.id, { delete_libraries: 'true' })
+      const next = await createUser('alice')
+      expect(await status(maker.putOwner({ library_uid: STRAY, username: 'alice' }))).toBe('404')
+      expect(await memberships(next.id)).toEqual([])
+    })
 
     test('what a former owner leaves late is the heir’s heir’s', async () => {
       const bob = await createUser('bob')
