@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { type COMMANDS, EVENTS, type Job } from '@mnemosyne/contracts'
 import type { GraphStore } from '@mnemosyne/graph'
 import {
+  type Actor,
+  announceAudit,
   type Clock,
   cloudEvent,
   isUniqueViolation,
@@ -46,12 +48,15 @@ export interface AcceptDeps {
  */
 export async function acceptSubmission(
   deps: AcceptDeps,
+  by: Actor,
   submission: Submission,
 ): Promise<{ created: boolean; job: Job }> {
   for (let attempt = 1; ; attempt++) {
     try {
       const stored = await storedVersion(deps, submission)
-      const { created, row } = await deps.sql.transaction((tx) => findOrInsert(deps, tx, submission, stored))
+      const { created, row } = await deps.sql.transaction((tx) =>
+        findOrInsert(deps, tx, by, submission, stored),
+      )
       if (created) deps.wakeRelay()
       return { created, job: toJob(row) }
     } catch (error) {
@@ -80,6 +85,7 @@ async function storedVersion({ sql, graph }: AcceptDeps, submission: Submission)
 async function findOrInsert(
   { clock }: AcceptDeps,
   tx: Transaction<IngestTables>,
+  by: Actor,
   submission: Submission,
   stored: number,
 ): Promise<{ created: boolean; row: JobRow }> {
@@ -91,14 +97,33 @@ async function findOrInsert(
     await retireJob(tx, known.job_id)
   }
   const version = (await latestVersion(tx, submission, { failedToo: true })) + 1
-  const row = newJob(submission, item_uid, version, clock)
+  const row = newJob({ ...submission, acting_user: by.actor }, item_uid, version, clock)
   await tx.insertInto('job').values(row).execute()
   await announce(tx, row.job_id, clock)
   await emitJobEvent(tx, 'ingest.job.accepted.v1', row, clock)
+  await auditJob(tx, 'job.accepted', row, by, clock)
   return { created: true, row }
 }
 
-function newJob(submission: Submission, item_uid: string, version: number, clock: Clock): JobRow {
+/** Tells the audit log what somebody did with a job, in the transaction that does it. */
+export async function auditJob(
+  tx: Transaction<IngestTables>,
+  action: 'job.accepted' | 'job.retried' | 'job.cancelled',
+  { job_id, library_uid, item_uid, source }: JobRow,
+  by: Actor,
+  clock: Clock,
+): Promise<void> {
+  const context = { clock, ids: randomUUID }
+  const detail = { library_uid, item_uid, source }
+  await announceAudit(tx, 'ingest', context, by, { action, target: job_id, detail })
+}
+
+function newJob(
+  submission: Submission & Pick<JobRow, 'acting_user'>,
+  item_uid: string,
+  version: number,
+  clock: Clock,
+): JobRow {
   return {
     ...submission,
     untitled: submission.untitled ? 1 : 0,

@@ -1,7 +1,7 @@
 import type { GraphStore } from '@mnemosyne/graph'
-import type { Clock, Logger, Sql } from '@mnemosyne/platform'
+import type { Actor, Clock, Logger, Sql } from '@mnemosyne/platform'
 import type { Transaction } from 'kysely'
-import { announce, emitJobEvent } from './accept.ts'
+import { announce, auditJob, emitJobEvent } from './accept.ts'
 import { JobNotFoundError, JobStateError } from './errors.ts'
 import { findJob } from './store/jobs.ts'
 import type { IngestTables, JobRow } from './store/tables.ts'
@@ -19,8 +19,12 @@ export interface ControlDeps {
 
 export const CANCELLED = 'Cancelled.'
 
-/** Makes a failed job pending again; what its stages had made is still there. */
-export async function retryJob({ sql, clock, wakeRelay }: ControlDeps, jobId: string): Promise<JobRow> {
+/** Makes a failed job pending again, on the account of who retries it; what its stages had made is still there. */
+export async function retryJob(
+  { sql, clock, wakeRelay }: ControlDeps,
+  by: Actor,
+  jobId: string,
+): Promise<JobRow> {
   const row = await sql.transaction(async (tx) => {
     const retried = await tx
       .updateTable('job')
@@ -34,14 +38,17 @@ export async function retryJob({ sql, clock, wakeRelay }: ControlDeps, jobId: st
         interruptions: 0,
         cancel_requested: 0,
         retry_at: null,
+        acting_user: by.actor,
         retry_count: eb('retry_count', '+', 1),
       }))
       .where('job_id', '=', jobId)
       .where('status', '=', 'failed')
       .returningAll()
       .executeTakeFirst()
-    if (retried) await announce(tx, jobId, clock)
-    return retried ?? refuse(await findJob(tx, jobId), 'Only a failed job can be retried')
+    if (!retried) return refuse(await findJob(tx, jobId), 'Only a failed job can be retried')
+    await announce(tx, jobId, clock)
+    await auditJob(tx, 'job.retried', retried, by, clock)
+    return retried
   })
   wakeRelay()
   return row
@@ -51,13 +58,15 @@ export async function retryJob({ sql, clock, wakeRelay }: ControlDeps, jobId: st
  * Ends a pending job now; asks the worker of one in hand to stop, which it does before its next effect. A job
  * whose content is already being swapped in may still complete.
  */
-export async function cancelJob(deps: ControlDeps, jobId: string): Promise<JobRow> {
-  const row = await deps.sql.transaction(
-    async (tx) =>
+export async function cancelJob(deps: ControlDeps, by: Actor, jobId: string): Promise<JobRow> {
+  const row = await deps.sql.transaction(async (tx) => {
+    const stopped =
       (await endPending(tx, jobId, deps.clock)) ??
       (await askToStop(tx, jobId)) ??
-      refuse(await findJob(tx, jobId), 'Only a job that has not ended can be cancelled'),
-  )
+      refuse(await findJob(tx, jobId), 'Only a job that has not ended can be cancelled')
+    await auditJob(tx, 'job.cancelled', stopped, by, deps.clock)
+    return stopped
+  })
   deps.wakeRelay()
   deps.abort(jobId)
   if (row.status === 'failed') await markItemFailed(deps, row)

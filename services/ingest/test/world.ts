@@ -23,6 +23,7 @@ import {
   DomainError,
   eventMessage,
   generateAssertionKeys,
+  type Logger,
   Metrics,
   openFolderBlobs,
   openFolderSource,
@@ -71,6 +72,7 @@ export interface StartOptions {
   work?: boolean
   clock?: () => Date
   config?: Partial<IngestConfig>
+  log?: Logger
 }
 
 /** Folder and parser processes of a test file: those take a moment to start, so that its worlds share them. */
@@ -118,6 +120,8 @@ export class World implements AsyncDisposable {
   /** The model that jobs find; null for none. */
   embedder: TestEmbedder | null = new TestEmbedder()
   libraryIsAway = false
+  /** Whose requests they are. */
+  caller: NonNullable<Principal['user']> = { id: randomUUID(), username: 'ada', staff: 'none' }
   readonly #instances: Instance[] = []
   readonly #buses: Bus[] = []
   readonly #ground: Ground
@@ -202,7 +206,7 @@ export class World implements AsyncDisposable {
       workDir,
       soleWorker,
       work,
-      log,
+      log: options.log ?? log,
       metrics: metricsOf(),
     } satisfies IngestDeps)
     const instance: Instance = { service, ports, bus, stop: () => service.stop() }
@@ -264,7 +268,7 @@ export class World implements AsyncDisposable {
     const principal: Principal = {
       kind: 'user_token',
       surface: 'rest',
-      user: { id: randomUUID(), username: 'ada', staff: 'none' },
+      user: this.caller,
       team_id: null,
       token_id: null,
       resolved_libraries: [...this.libraries],
@@ -299,7 +303,11 @@ export class World implements AsyncDisposable {
     for (const [name, value] of Object.entries({ library_uid: this.libraries[0], ...fields }))
       form.set(name, value)
     form.set('file', new Blob([text], { type: 'text/markdown' }), 'note.md')
-    const response = await this.respond('POST', '/library/api/items/upload/', { body: form })
+    // As bytes: undici's stream of a form does not bear that its reader stops in the middle.
+    const encoded = new Response(form)
+    const headers = { 'content-type': encoded.headers.get('content-type')! }
+    const body = await encoded.bytes()
+    const response = await this.respond('POST', '/library/api/items/upload/', { body, headers })
     return { status: response.status, body: await response.json() }
   }
 

@@ -9,7 +9,7 @@ import {
   listAnswer,
   type Principal,
 } from '@mnemosyne/contracts'
-import type { BlobSource, RequestContext, Sql } from '@mnemosyne/platform'
+import { actorOf, type BlobSource, type RequestContext, type Sql } from '@mnemosyne/platform'
 import { implement } from '@orpc/server'
 import { type AcceptDeps, acceptSubmission } from '../accept.ts'
 import { type ControlDeps, cancelJob, retryJob } from '../control.ts'
@@ -40,7 +40,7 @@ export function ingestRouter(deps: RouterDeps) {
       const target = await resolveTarget(deps.library, input, context)
       if (!deps.sources[input.source]) throw new SourceNotConfiguredError(input.source)
       const { workspace_id: _w, ...body } = input
-      const { created, job } = await acceptSubmission(deps, { ...body, ...target })
+      const { created, job } = await acceptSubmission(deps, actorOf(context), { ...body, ...target })
       return created ? { status: 202 as const, body: job } : { status: 200 as const, body: job }
     }),
     jobs: {
@@ -55,11 +55,11 @@ export function ingestRouter(deps: RouterDeps) {
       ),
       retry: os.jobs.retry.handler(async ({ input, context }) => {
         await visibleJob(deps.sql, input.job_id, context.principal)
-        return toJob(await retryJob(deps, input.job_id))
+        return toJob(await retryJob(deps, actorOf(context), input.job_id))
       }),
       cancel: os.jobs.cancel.handler(async ({ input, context }) => {
         await visibleJob(deps.sql, input.job_id, context.principal)
-        return toJob(await cancelJob(deps, input.job_id))
+        return toJob(await cancelJob(deps, actorOf(context), input.job_id))
       }),
       events: os.jobs.events.handler(async ({ input, context, signal }) => {
         const row = await visibleJob(deps.sql, input.job_id, context.principal)

@@ -4,6 +4,7 @@ import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { type Client, type libraryInternalContract, UPLOAD_PATH, UploadFields } from '@mnemosyne/contracts'
 import {
   type AppEnv,
+  actorOf,
   type BlobStore,
   BlobStoreFullError,
   BlobTooLargeError,
@@ -86,7 +87,7 @@ async function receive(c: Context, context: RequestContext, deps: UploadDeps) {
     file_type: fileType,
     file_size: stored.bytes,
   }
-  const outcome = await acceptSubmission(deps, submission).catch(async (error: unknown) => {
+  const outcome = await acceptSubmission(deps, actorOf(context), submission).catch(async (error: unknown) => {
     // After other faults the job may be there all the same (a commit whose answer got lost): the file stays with it.
     if (error instanceof SqlFullError) await deps.blobs.deletePrefix(folder)
     throw error

@@ -18,6 +18,7 @@ export function toJob(row: JobRow): Job {
     retry_at: _r,
     cancel_requested: _x,
     untitled: _u,
+    acting_user: _au,
     ...job
   } = row
   return { ...job, warnings: JSON.parse(row.warnings) as string[] }

@@ -44,6 +44,8 @@ export interface JobRow {
   cancel_requested: number
   /** 1 when the title is only the file's name: the document's own title takes its place when it has one. */
   untitled: number
+  /** The id of the user on whose account it runs: who handed it in, or retried it last. Null in older rows. */
+  acting_user: string | null
 }
 
 export interface IngestTables extends OutboxTables {
@@ -134,4 +136,11 @@ async function embeddingCache(
   await db.schema.createIndex('embedding_cache_job').on('embedding_cache').column('job_id').execute()
 }
 
-export const ingestMigrations: readonly Migration[] = [outboxMigration, jobs]
+const actingUser: Migration = {
+  name: 'ingest-0002-acting-user',
+  async up(db, { text }) {
+    await db.schema.alterTable('job').addColumn('acting_user', text).execute()
+  },
+}
+
+export const ingestMigrations: readonly Migration[] = [outboxMigration, jobs, actingUser]

@@ -9,7 +9,7 @@ import {
   untraced,
 } from '@mnemosyne/platform'
 import { pendingBacklog } from '../store/jobs.ts'
-import type { IngestTables } from '../store/tables.ts'
+import type { IngestTables, JobRow } from '../store/tables.ts'
 
 /** How a worker's run of a job came to its end. Only the first four end the job. */
 export type JobOutcome =
@@ -72,12 +72,15 @@ export function jobMetrics(metrics: Metrics): JobMetrics {
 /** The stages of one job, each in a span and timed. */
 export class StageMeter {
   readonly #metrics: Pick<JobMetrics, 'stage'>
-  readonly #attributes: { 'mnemosyne.job_id': string }
+  readonly #attributes: { 'mnemosyne.job_id': string; 'user.id'?: string }
   #current: { end(error?: unknown): void } | undefined
 
-  constructor(metrics: Pick<JobMetrics, 'stage'>, jobId: string) {
+  constructor(
+    metrics: Pick<JobMetrics, 'stage'>,
+    { job_id, acting_user }: Pick<JobRow, 'job_id' | 'acting_user'>,
+  ) {
     this.#metrics = metrics
-    this.#attributes = { 'mnemosyne.job_id': jobId }
+    this.#attributes = { 'mnemosyne.job_id': job_id, ...(acting_user !== null && { 'user.id': acting_user }) }
   }
 
   async around<T>(stage: JobStage, work: () => Promise<T>): Promise<T> {

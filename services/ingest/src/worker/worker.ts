@@ -55,7 +55,9 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
     if (!command.success) throw new Unprocessable('not a job command: job_id is missing or no uid')
     const claim = await take(deps, options.leaseMs, command.data.job_id)
     if (!claim) return
-    const { job_id } = claim.row
+    const { job_id, acting_user } = claim.row
+    const log = acting_user === null ? deps.log : deps.log.child({ user_id: acting_user })
+    const own = { ...deps, log }
     const started = performance.now()
     inHand.set(job_id, claim)
     const stop = () => claim.stop()
@@ -65,10 +67,10 @@ export async function startWorker(deps: WorkerDeps, options: WorkerOptions): Pro
     let outcome: JobOutcome = 'handed_back'
     try {
       refuseDeadly(claim.row)
-      outcome = await runJob(deps, claim, new StageMeter(meter, job_id))
-      deps.log.info({ job_id, duration_ms: Math.round(performance.now() - started) }, 'job completed')
+      outcome = await runJob(own, claim, new StageMeter(meter, claim.row))
+      log.info({ job_id, duration_ms: Math.round(performance.now() - started) }, 'job completed')
     } catch (error) {
-      outcome = await settle(deps, options, claim, error, signal.aborted).catch((again: unknown) => {
+      outcome = await settle(own, options, claim, error, signal.aborted).catch((again: unknown) => {
         if (again instanceof RetryLater) outcome = 'retried'
         throw again
       })
