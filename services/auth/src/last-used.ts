@@ -1,19 +1,33 @@
-import type { AuthContext } from './context.ts'
+import type { AuthContext, Tx } from './context.ts'
 
-/** A token's `last_used_at` is good to a minute. */
+/** When something was last used is known to a minute. */
 const PRECISION_MS = 60_000
 /** Uses are gathered for this long and written together. */
 const GATHER_MS = 2_000
 
 export interface LastUsed {
   /** Notes a use; returns at once. */
-  note(token: { id: string; lastUsedAt: string | null }): void
+  note(used: { id: string; lastUsedAt: string | null }): void
   /** Writes what has been gathered and gathers no more. */
   stop(): Promise<void>
 }
 
-/** Writes when tokens were last used, off the path of the requests that use them. */
-export function createLastUsed({ sql, clock, log }: Pick<AuthContext, 'sql' | 'clock' | 'log'>): LastUsed {
+/** What is used, each in its own table. */
+export type Uses = Readonly<Record<'token' | 'session', LastUsed>>
+
+/** Whether a use is worth being written down, after one at `lastUsedAt`. */
+export function isNews(lastUsedAt: string | null, now: Date): boolean {
+  return lastUsedAt === null || now.getTime() - Date.parse(lastUsedAt) >= PRECISION_MS
+}
+
+/**
+ * Writes when credentials of a kind were last used, off the path of the requests that use them: at most once a minute
+ * each. `write` keeps one use, in ISO 8601.
+ */
+export function createLastUsed(
+  { sql, clock, log }: Pick<AuthContext, 'sql' | 'clock' | 'log'>,
+  write: (tx: Tx, id: string, at: string) => Promise<void>,
+): LastUsed {
   const gathered = new Map<string, string>()
   let timer: NodeJS.Timeout | undefined
   let writing = Promise.resolve()
@@ -25,24 +39,21 @@ export function createLastUsed({ sql, clock, log }: Pick<AuthContext, 'sql' | 'c
     const uses = [...gathered]
     gathered.clear()
     writing = writing
-      .then(() => write(uses))
+      .then(() => writeAll(uses))
       .catch((error) => log.warn({ err: error }, 'last use not written'))
     return writing
   }
-  const write = async (uses: [string, string][]) => {
+  const writeAll = async (uses: [string, string][]) => {
     if (uses.length === 0) return
     await sql.transaction(async (tx) => {
-      for (const [id, at] of uses) {
-        await tx.updateTable('user_token').set({ last_used_at: at }).where('id', '=', id).execute()
-      }
+      for (const [id, at] of uses) await write(tx, id, at)
     })
   }
 
   return {
     note({ id, lastUsedAt }) {
       const now = clock()
-      const known = gathered.get(id) ?? lastUsedAt
-      if (stopped || (known !== null && now.getTime() - Date.parse(known) < PRECISION_MS)) return
+      if (stopped || !isNews(gathered.get(id) ?? lastUsedAt, now)) return
       gathered.set(id, now.toISOString())
       timer ??= setTimeout(flush, GATHER_MS).unref()
     },

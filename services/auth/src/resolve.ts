@@ -2,9 +2,11 @@ import type { Credential, Delegations, Principal, Resolution, Surface } from '@m
 import { DomainError } from '@mnemosyne/platform'
 import { type AuthContext, globalLibraries } from './context.ts'
 import { classify, refused, UNKNOWN_TOKEN } from './credential.ts'
+import type { Uses } from './last-used.ts'
 import { membershipsOf } from './memberships.ts'
 import { resolveTeam } from './resolve-team.ts'
 import { mcpScope, restScope } from './scope.ts'
+import { isCsrfToken, sessionBySecret } from './sessions.ts'
 import { staffLevel } from './staff-level.ts'
 import { groupsOf, type UserRow, userByName } from './users.ts'
 
@@ -13,8 +15,8 @@ export interface ResolveRequest {
   surface: Surface
   delegations: Delegations
   signal?: AbortSignal
-  /** Told of every use of a token; must not wait. */
-  used: (token: { id: string; lastUsedAt: string | null }) => void
+  /** Told of every use; they don't wait. */
+  uses: Uses
 }
 
 /**
@@ -23,9 +25,7 @@ export interface ResolveRequest {
  */
 export async function resolve(context: AuthContext, request: ResolveRequest): Promise<Resolution> {
   const { credential, surface } = request
-  if (credential.kind === 'session') {
-    return refused('bad_session', 'Your session has ended. Sign in again.')
-  }
+  if (credential.kind === 'session') return resolveSession(context, request, credential)
   const classified = classify(credential.authorization, surface)
   if ('outcome' in classified) return classified
   if ('jwt' in classified) return resolveTeam(context, request, classified.jwt)
@@ -34,7 +34,7 @@ export async function resolve(context: AuthContext, request: ResolveRequest): Pr
 
 async function resolveUserToken(
   context: AuthContext,
-  { surface, delegations, signal, used }: ResolveRequest,
+  { surface, delegations, signal, uses }: ResolveRequest,
   hash: string,
 ): Promise<Resolution> {
   const found = await tokenByHash(context, hash)
@@ -50,7 +50,7 @@ async function resolveUserToken(
     membershipsOf(context, found.user_id),
     globalLibraries(context, delegations, signal),
   ])
-  used({ id: found.token_id, lastUsedAt: found.last_used_at })
+  uses.token.note({ id: found.token_id, lastUsedAt: found.last_used_at })
   const principal: Principal = {
     ...NOBODY,
     kind: 'user_token',
@@ -62,6 +62,29 @@ async function resolveUserToken(
       ? restScope(memberships, global)
       : mcpScope(JSON.parse(found.allowed_libraries), memberships, global)),
   }
+  return { outcome: 'resolved', principal }
+}
+
+/** A session is good on REST, and changes nothing without its CSRF token. */
+async function resolveSession(
+  context: AuthContext,
+  { surface, delegations, signal, uses }: ResolveRequest,
+  { session: secret, csrf_token, safe }: Extract<Credential, { kind: 'session' }>,
+): Promise<Resolution> {
+  const session = surface === 'rest' ? await sessionBySecret(context, secret) : undefined
+  if (!session) return refused('bad_session', 'Your session has ended. Sign in again.')
+  if (session.is_active !== 1) return refused('user_disabled', 'User account is disabled.')
+  if (!safe && !isCsrfToken(csrf_token, session.csrf_token)) {
+    return refused('csrf', 'CSRF token missing or incorrect.')
+  }
+  const { session_id } = session
+  const principal: Principal = {
+    ...NOBODY,
+    kind: 'session',
+    session_id,
+    ...(await restOf(context, session, delegations, signal)),
+  }
+  uses.session.note({ id: session_id, lastUsedAt: session.last_used_at })
   return { outcome: 'resolved', principal }
 }
 

@@ -20,10 +20,16 @@ import {
 import { type AuthAdmin, createAdmin } from './admin.ts'
 import { append, serviceActor } from './audit.ts'
 import type { AuthContext, LibraryClient } from './context.ts'
+import { createFollowUp } from './follow-up.ts'
+import { recordHandOver } from './hand-over.ts'
 import { createLastUsed } from './last-used.ts'
 import { forgetLibrary, putOwner } from './memberships.ts'
+import { createCheckPassword } from './password-check.ts'
+import { startPurge } from './purge.ts'
 import { createRouter, errorStatus } from './router.ts'
 import { type AuthTables, authMigrations } from './schema.ts'
+import { slideSession } from './sessions.ts'
+import { noteTokenUse } from './tokens.ts'
 
 export interface AuthDeps {
   /** Opened for the schema `auth`; whoever opened it closes it after `stop()`. */
@@ -43,7 +49,6 @@ export interface AuthDeps {
 export async function startAuth(deps: AuthDeps): Promise<Service & { admin: AuthAdmin }> {
   const { sql, bus, library, clock, ids, log, metrics } = deps
   await sql.migrate(authMigrations)
-  const lastUsed = createLastUsed({ sql, clock, log })
   // Subscribed before the relay starts: an event that nobody hears yet would be gone.
   const wakeable = { wake: () => {} }
   const context: AuthContext = {
@@ -55,6 +60,12 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
     log,
     metrics,
   }
+  const uses = {
+    token: createLastUsed(context, noteTokenUse),
+    session: createLastUsed(context, slideSession),
+  }
+  const purge = startPurge(context)
+  const followUp = createFollowUp(context)
   const events = await bus.subscribe({
     queue: 'auth.library-events',
     topics: [...SUBSCRIPTIONS['auth.library-events']],
@@ -77,7 +88,7 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
     metrics,
     readiness,
     verify: deps.verify,
-    router: createRouter(context, lastUsed),
+    router: createRouter(context, uses, await createCheckPassword(context), followUp),
     errorStatus,
   })
   return {
@@ -88,8 +99,10 @@ export async function startAuth(deps: AuthDeps): Promise<Service & { admin: Auth
     async stop() {
       await events.close()
       await records.close()
+      await followUp.stop()
       await relay.stop()
-      await lastUsed.stop()
+      await purge.stop()
+      await Promise.all(Object.values(uses).map((used) => used.stop()))
     },
   }
 }
@@ -101,18 +114,21 @@ async function hearLibraryEvent(context: AuthContext, message: BusMessage): Prom
     await forgetLibrary(context, serviceActor(id), data.library_uid)
     return
   }
+  if (message.destination === 'library.handed_over.v1') {
+    const { id, time, data } = readEvent(message, EVENTS['library.handed_over.v1'])
+    await recordHandOver(context, serviceActor(id), { ...data, asOf: time })
+    return
+  }
   // The library service asks for the owner's membership before it answers; this heals a crash in between.
-  const { id, data } = readEvent(message, EVENTS['library.created.v1'])
-  if (data.owner_username === null) return
-  const owner = { library_uid: data.library_uid, username: data.owner_username }
+  const { id, time, data } = readEvent(message, EVENTS['library.created.v1'])
+  const { library_uid, owner_username } = data
+  if (owner_username === null) return
+  const owner = { library_uid, username: owner_username, hand_overs: 0, asOf: time }
   try {
     await putOwner(context, serviceActor(id), owner)
   } catch (error) {
     if (!(error instanceof DomainError) || error.code === 'SQL_UNAVAILABLE') throw error
-    context.log.warn(
-      { err: error, library_uid: data.library_uid },
-      'a library was made for nobody who is here',
-    )
+    context.log.warn({ err: error, library_uid }, 'a library was made for nobody who is here')
   }
 }
 

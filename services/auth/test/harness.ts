@@ -6,6 +6,7 @@ import {
   createClient,
   DELEGATION_HEADER,
   type Delegations,
+  type EventData,
   type EventType,
   encodeDelegations,
   libraryInternalContract,
@@ -72,16 +73,18 @@ export interface World {
   as(username: string): Promise<Client<typeof authContract>>
   /** Those of any contract of auth. */
   clientAs<C extends AnyContract>(contract: C, username: string): Promise<Client<C>>
+  /** An event of the library service. */
+  publish<T extends EventType>(type: T, data: EventData<T>): Promise<void>
   publishDeletion(libraryUid: string): Promise<void>
   publishCreation(libraryUid: string, ownerUsername: string | null): Promise<void>
   close(): Promise<void>
 }
 
 /** Auth over a real database, a bus of the process, and a library service that says what is global. */
-export async function openWorld(url: string): Promise<World> {
+export async function openWorld(url: string, now = new Date('2030-01-01T00:00:00.000Z')): Promise<World> {
   const keys = await generateAssertionKeys('k1')
   const sign = await createSigner('gateway', keys)
-  const time = { now: new Date('2030-01-01T00:00:00.000Z') }
+  const time = { now }
   const clock = () => time.now
   const lines: World['lines'] = []
   const log = createLog({
@@ -152,6 +155,7 @@ export async function openWorld(url: string): Promise<World> {
     clientAs: async (contract, username) =>
       clientOf(contract, await auth.admin.localPrincipal(username, call)),
     as: async (username) => clientOf(authContract, await auth.admin.localPrincipal(username, call)),
+    publish,
     publishDeletion: (library_uid) => publish('library.deleted.v1', { library_uid, workspace_id: null }),
     publishCreation: (library_uid, owner_username) =>
       publish('library.created.v1', { library_uid, owner_username }),
@@ -171,7 +175,8 @@ async function answerAsLibrary(library: LibraryStandIn, request: Request): Promi
   const input = request.method === 'GET' ? {} : ((await request.json()) as Record<string, string>)
   try {
     await library.before(operation)
-    const answer = LIBRARY_OPERATIONS[operation]?.(library, input) ?? library.global
+    const operate = LIBRARY_OPERATIONS[operation]
+    const answer = operate ? operate(library, input) : library.global
     await library.after(operation)
     return Response.json(answer)
   } catch {
@@ -182,7 +187,7 @@ async function answerAsLibrary(library: LibraryStandIn, request: Request): Promi
 type Input = Record<string, string | readonly string[]>
 const uidsOf = (rows: LibraryStandIn['owned']) => rows.map(({ uid }) => uid).sort()
 
-const LIBRARY_OPERATIONS: Record<string, (library: LibraryStandIn, input: Input) => string[]> = {
+const LIBRARY_OPERATIONS: Record<string, (library: LibraryStandIn, input: Input) => unknown> = {
   'global-libraries': ({ global }) => global ?? [],
   'libraries-of': ({ owned }, { owner_username, workspace_ids = [] }) =>
     uidsOf(
@@ -193,6 +198,11 @@ const LIBRARY_OPERATIONS: Record<string, (library: LibraryStandIn, input: Input)
           workspace_ids.includes(row.workspace_id),
       ),
     ),
+  'principal-owner': ({ owned, global }, { library_uid }) => {
+    if (global?.includes(library_uid as string)) return { owner_username: null }
+    const found = owned.find(({ uid }) => uid === library_uid)
+    return found ? { owner_username: found.owner_username } : null
+  },
   'owned-libraries': ({ owned }, { owner_username }) =>
     uidsOf(owned.filter((row) => row.owner_username === owner_username)),
   reassignments: ({ owned }, { from, to }) => {
