@@ -42,13 +42,40 @@ export interface World {
   as(bearer: string | null, path: string, init?: RequestInit): Promise<Response>
 }
 
+/** The session of alice, with its CSRF token. */
+export const SESSION = { cookie: 'alices-session', csrf: 'alices-csrf', id: 's1' }
+
+const BY_SESSION: Principal = { ...ALICE, kind: 'session', token_id: null, session_id: SESSION.id }
+
+/** What auth answers to a login. */
+export const SIGNED_IN = {
+  user: {
+    id: '00000000-0000-4000-8000-000000000001',
+    username: 'alice',
+    email: '',
+    first_name: '',
+    last_name: '',
+    organization: '',
+    is_active: true,
+    is_staff: false,
+    is_superuser: false,
+    groups: [],
+    has_password: true,
+    created_at: '2030-01-01T00:00:00.000Z',
+    updated_at: '2030-01-01T00:00:00.000Z',
+  },
+  csrf_token: 'csrf',
+  expires_at: '2030-01-01T08:00:00.000Z',
+}
+export const SET_COOKIE = 'mnemosyne_session=fresh; Path=/; HttpOnly; SameSite=Lax'
+
 /** Credentials by bearer; any other is unknown. */
 const REFUSALS: Record<string, Resolution> = {
   old: { outcome: 'refused', reason: 'expired', detail: 'Token has expired.' },
   off: { outcome: 'refused', reason: 'inactive_token', detail: 'Token has been deactivated.' },
 }
 
-/** A gateway before services that note what reaches them; auth knows the bearer `alice`. */
+/** A gateway before services that note what reaches them; auth knows the bearer `alice` and `SESSION`. */
 export async function openWorld(
   options: { upstreams?: Partial<Upstreams>; env?: Record<string, string> } = {},
 ): Promise<World> {
@@ -62,6 +89,8 @@ export async function openWorld(
       return Response.json({ status: 'ready', checks: { store: { status: 'ok' } } })
     const { method, headers } = request
     seen.push({ target, url, method, headers, body: await request.text() })
+    if (url.pathname === '/accounts/api/login/')
+      return Response.json(SIGNED_IN, { headers: { 'set-cookie': SET_COOKIE } })
     return Response.json({ from: target })
   }
   const resolve = async (request: Request) => {
@@ -98,11 +127,19 @@ export async function openWorld(
 }
 
 function resolutionOf({ credential, surface }: { credential: Credential; surface: string }): Resolution {
-  const authorization = credential.kind === 'bearer' ? credential.authorization : ''
+  if (credential.kind === 'session') return ofSession(credential)
+  const { authorization } = credential
   const [keyword, token = ''] = authorization.split(' ')
   if (keyword !== 'Bearer') return { outcome: 'refused', reason: 'wrong_keyword', detail: 'Use Bearer.' }
   if (token === 'alice') {
     return { outcome: 'resolved', principal: { ...ALICE, surface: surface === 'mcp' ? 'mcp' : 'rest' } }
   }
   return REFUSALS[token] ?? { outcome: 'refused', reason: 'unknown_token', detail: 'Invalid MCP token.' }
+}
+
+function ofSession({ session, csrf_token, safe }: Extract<Credential, { kind: 'session' }>): Resolution {
+  if (session !== SESSION.cookie)
+    return { outcome: 'refused', reason: 'bad_session', detail: 'Sign in again.' }
+  if (safe || csrf_token === SESSION.csrf) return { outcome: 'resolved', principal: BY_SESSION }
+  return { outcome: 'refused', reason: 'csrf', detail: 'CSRF token missing or incorrect.' }
 }
