@@ -164,10 +164,11 @@ async function removeUser(
   await tx.deleteFrom('team').where('owner_id', '=', row.id).execute()
   await tx
     .updateTable('former_username')
-    .set({ successor_id: heir?.id ?? null })
+    .set({ successor_id: heir?.id ?? null, renamed: 0 })
     .where('successor_id', '=', row.id)
     .execute()
-  await releaseName(tx, context, { username: row.username, successorId: heir?.id ?? null })
+  const released = { username: row.username, successorId: heir?.id ?? null, renamed: false }
+  await releaseName(tx, context, released)
   await tx.deleteFrom('user').where('id', '=', row.id).execute()
 }
 

@@ -103,7 +103,7 @@ async function endRename(
     .where('id', '=', user_id)
     .execute()
   await takeName(tx, to_username)
-  await releaseName(tx, context, { username: from_username, successorId: user_id })
+  await releaseName(tx, context, { username: from_username, successorId: user_id, renamed: true })
   const detail = { from: from_username, to: to_username }
   await audit(tx, context, by, { action: 'user.renamed', target: user_id, detail })
 }

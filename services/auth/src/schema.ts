@@ -35,6 +35,8 @@ export interface AuthTables extends OutboxTables {
   former_username: {
     username: string
     successor_id: string | null
+    /** 1: they are who had it, by another name. */
+    renamed: number
     released_at: string
     /** When libraries that still stand under it are looked for; null: they were. */
     settle_at: string | null
@@ -235,6 +237,7 @@ const identity: Migration = {
       .createTable('former_username')
       .addColumn('username', text, (column) => column.primaryKey())
       .addColumn('successor_id', text, (column) => column.references('user.id').onDelete('set null'))
+      .addColumn('renamed', 'integer', (column) => column.notNull())
       .addColumn('released_at', text, (column) => column.notNull())
       .addColumn('settle_at', text)
       .execute()

@@ -53,12 +53,13 @@ export function nameTaken(username: string, options?: ErrorOptions): DomainError
 export async function releaseName(
   tx: Tx,
   { clock }: Pick<AuthContext, 'clock'>,
-  { username, successorId }: { username: string; successorId: string | null },
+  { username, successorId, renamed }: { username: string; successorId: string | null; renamed: boolean },
 ): Promise<void> {
   const now = clock()
   const row = {
     username,
     successor_id: successorId,
+    renamed: renamed ? 1 : 0,
     released_at: now.toISOString(),
     settle_at: new Date(now.getTime() + AFTERMATH_MS).toISOString(),
   }
@@ -110,7 +111,7 @@ function settle(context: AuthContext, username: string, delegations: Delegations
     const former = await context.sql.read
       .selectFrom('former_username')
       .leftJoin('user', 'user.id', 'former_username.successor_id')
-      .select(['former_username.settle_at', 'user.id as successor_id', 'user.username as successor'])
+      .select(['renamed', 'settle_at', 'user.id as successor_id', 'user.username as successor'])
       .where('former_username.username', '=', username)
       .executeTakeFirst()
     if (!former) return
@@ -120,7 +121,10 @@ function settle(context: AuthContext, username: string, delegations: Delegations
       await askLibrary(() => context.library.deleteLibrariesOf({ owner_username: username }, call))
     } else {
       const libraries = await askLibrary(() =>
-        context.library.reassignLibraries({ from: username, to: successor }, call),
+        context.library.reassignLibraries(
+          { from: username, to: successor, renamed: former.renamed === 1 },
+          call,
+        ),
       )
       await context.sql.transaction((tx) =>
         putOwnerships(tx, context, serviceActor(''), { userId: successor_id, libraries }),
