@@ -20,6 +20,9 @@ export type Authentication =
 /** Milliseconds for auth to resolve a credential, so that the caller has an answer within two seconds. */
 const PATIENCE_MS = 1_500
 
+/** Longer than any credential that is issued; cut off, it might be another one. */
+const AUTHORIZATION_MAX = 16_384
+
 export interface AuthenticateDeps {
   verify: Verifier
   sign: Signer
@@ -39,6 +42,9 @@ export async function authenticate(request: Request, deps: AuthenticateDeps): Pr
   if (authorization === null) return { outcome: 'anonymous' }
   if (!deps.auth) {
     return { outcome: 'refused', reason: 'past_gateway', detail: 'Call through the gateway.' }
+  }
+  if (authorization.length > AUTHORIZATION_MAX) {
+    return { outcome: 'refused', reason: 'unknown_token', detail: 'Invalid MCP token.' }
   }
   return resolved(authorization, deps.auth, deps)
 }
@@ -68,7 +74,7 @@ async function resolved(
       delegations: { auth: forAuth! },
       handOn: Object.fromEntries(DELEGATES.auth.map((name, index) => [name, beyond[index]!])),
     }
-    const credential = { kind: 'bearer' as const, authorization: authorization.slice(0, 16_384) }
+    const credential = { kind: 'bearer' as const, authorization }
     const answer = await within(PATIENCE_MS, (signal) =>
       auth.resolve({ credential, surface: 'mcp' }, { context, signal }),
     )
