@@ -39,10 +39,10 @@ export function mayIngest(principal: Principal, library: Owned): boolean {
   )
 }
 
-/** Collections and items: owners and managers; in a global library, staff. */
-export function assertMayCurate(principal: Principal, library: Owned): void {
+/** Collections and items: owners and managers; in a global library, staff of this level. */
+export function assertMayCurate(principal: Principal, library: Owned, level: 'change' | 'delete'): void {
   assertVisible(principal, library)
-  if (library.owner_username === null) assertStaff(principal, 'change')
+  if (library.owner_username === null) assertStaff(principal, level)
   else if (!mayIngest(principal, library)) {
     throw new NotAllowedError('You may read this library but not change it: ask its owner.')
   }
@@ -59,8 +59,12 @@ export function assertMayOwn(principal: Principal, library: Owned, level: 'chang
 
 /** Throws NotAllowedError unless the caller may do so much with global libraries. */
 export function assertStaff(principal: Principal, level: 'change' | 'delete'): void {
-  if (!hasStaffLevel(callerOf(principal), level))
-    throw new NotAllowedError(`Only staff may ${level} a global library.`)
+  if (hasStaffLevel(callerOf(principal), level)) return
+  throw new NotAllowedError(
+    level === 'change'
+      ? 'Only staff may change a global library.'
+      : 'Only staff who may delete may delete a global library, or what is in it.',
+  )
 }
 
 /** Throws NotAllowedError unless the caller may do so much on staff surfaces. */

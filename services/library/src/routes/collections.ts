@@ -30,7 +30,7 @@ export function collectionRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const collection = { ...input, uid: ids(), created_at: now, updated_at: now }
       const library = await liveLibrary(sql.read, input.library_uid)
       if (!library) throw new NotFoundError('Library')
-      assertMayCurate(context.principal, library)
+      assertMayCurate(context.principal, library, 'change')
       await createCollection(deps, actorOf(context), library, collection)
       const { updated_at: _, ...answer } = collection
       return { ...answer, library_name: library.name }

@@ -65,7 +65,7 @@ async function deleteItem(deps: LibraryContext, uid: string, request: RequestCon
   const { library_uid } = known
   const library = await liveLibrary(sql.read, library_uid)
   if (!library) throw new NotFoundError('Item')
-  assertMayCurate(principal, library)
+  assertMayCurate(principal, library, 'delete')
   await sql.transaction(
     async (tx) => {
       await markItemDeleted(tx, { uid, library_uid }, clock().toISOString())
