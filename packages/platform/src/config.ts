@@ -70,13 +70,12 @@ export function parseConfig<S extends z.ZodObject>(
   )
   const parsed = schema.safeParse(own)
   if (parsed.success) return parsed.data
-  throw new ConfigError(
-    service,
-    parsed.error.issues.map((issue) => {
-      const name = issue.path.join('.')
-      return own[name] === undefined ? `${name} is missing` : `${name}: ${issue.message}`
-    }),
-  )
+  const faults = parsed.error.issues.map((issue) => {
+    // Of a list, the variable and not the entry.
+    const name = String(issue.path[0] ?? '')
+    return own[name] === undefined ? `${name} is missing` : `${name}: ${issue.message}`
+  })
+  throw new ConfigError(service, [...new Set(faults)])
 }
 
 /** `NAME=value` lines of a parsed configuration, secrets masked. */
