@@ -10,6 +10,8 @@ export interface HandOver {
   to: string
   /** How often the library has been handed over, with this time. */
   hand_overs: number
+  /** When it was said, by an event: a time in ISO 8601 UTC. */
+  asOf?: string
 }
 
 /**
@@ -37,10 +39,10 @@ async function putNewOwner(
   tx: Tx,
   context: Pick<AuthContext, 'clock' | 'ids' | 'log'>,
   by: Actor,
-  { library_uid, to, hand_overs }: HandOver,
+  { library_uid, to, hand_overs, asOf }: HandOver,
 ): Promise<void> {
   try {
-    await putOwnerIn(tx, context, by, { library_uid, username: to, hand_overs })
+    await putOwnerIn(tx, context, by, { library_uid, username: to, hand_overs, asOf })
   } catch (error) {
     if (!(error instanceof DomainError) || !['USER_NOT_FOUND', 'USER_DISABLED'].includes(error.code))
       throw error
@@ -48,14 +50,15 @@ async function putNewOwner(
   }
 }
 
-/** Only who is an owner still, and was one before: the name may be somebody else's by now. */
+/** Only who is an owner still, and became one before. */
 async function demoteFormerOwner(
   tx: Tx,
   context: Pick<AuthContext, 'clock' | 'ids'>,
   by: Actor,
-  { library_uid, from, to, hand_overs }: HandOver,
+  { library_uid, from, to, hand_overs, asOf }: HandOver,
 ): Promise<void> {
-  const [former, present] = [await userCalled(tx, from), await userCalled(tx, to)]
+  const former = await userCalled(tx, from, asOf)
+  const present = await userCalled(tx, to, asOf)
   if (!former || former.id === present?.id) return
   const { numDeletedRows } = await tx
     .deleteFrom('library_membership')

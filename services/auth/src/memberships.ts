@@ -59,15 +59,22 @@ export async function knownHandOvers(db: Db, libraryUid: string): Promise<number
 
 /**
  * The user whom the library service calls by this name: also one who is being renamed, until that service has
- * followed.
+ * followed. With `asOf` whom it called so then: a name may have come to another since.
  */
-export async function userCalled(db: Db, username: string): Promise<UserRow | undefined> {
+export async function userCalled(db: Db, username: string, asOf?: string): Promise<UserRow | undefined> {
   const users = db.selectFrom('user').selectAll('user')
   const named = await users.where('username', '=', username).executeTakeFirst()
-  if (named) return named
-  return users
+  if (named && (asOf === undefined || named.named_at <= asOf)) return named
+  const renamed = await users
     .innerJoin('user_rename', 'user_rename.user_id', 'user.id')
     .where((where) => where.or([where('from_username', '=', username), where('to_username', '=', username)]))
+    .executeTakeFirst()
+  if (renamed || asOf === undefined) return renamed
+  return users
+    .innerJoin('former_username', 'former_username.successor_id', 'user.id')
+    .where('former_username.username', '=', username)
+    .where('renamed', '=', 1)
+    .where('released_at', '>=', asOf)
     .executeTakeFirst()
 }
 
@@ -76,6 +83,10 @@ export interface NewOwner {
   username: string
   /** How often the library has been handed over, with this time; left out: as often as is known. */
   hand_overs?: number
+  /** When it was said, by an event: a time in ISO 8601 UTC. */
+  asOf?: string
+  /** Whose name it is, where that is known: it may be another's since the request was resolved. */
+  userId?: string
 }
 
 /**
@@ -94,9 +105,12 @@ export async function putOwnerIn(
   tx: Tx,
   context: Pick<AuthContext, 'clock' | 'ids'>,
   by: Actor,
-  { library_uid, username, hand_overs }: NewOwner,
+  { library_uid, username, hand_overs, asOf, userId }: NewOwner,
 ): Promise<void> {
-  const user = await userCalled(tx, username)
+  const user =
+    userId === undefined
+      ? await userCalled(tx, username, asOf)
+      : await tx.selectFrom('user').selectAll().where('id', '=', userId).executeTakeFirst()
   if (!user) throw new DomainError('USER_NOT_FOUND', `There is no user "${username}".`)
   if (user.is_active !== 1) throw new DomainError('USER_DISABLED', `The account "${username}" is disabled.`)
   const known = await knownHandOvers(tx, library_uid)
