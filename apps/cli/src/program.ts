@@ -1,11 +1,7 @@
 import { version } from '@mnemosyne/platform'
 import { Command } from 'commander'
-import {
-  createUserCommand,
-  createUserTokenCommand,
-  seedSigningKeyCommand,
-} from './commands/administration.ts'
 import { assertionKeysCommand } from './commands/assertion-keys.ts'
+import { backfillMembershipsCommand } from './commands/backfill-memberships.ts'
 import { backupCommand } from './commands/backup.ts'
 import { ingestCommand } from './commands/ingest.ts'
 import { migrateCommand } from './commands/migrate.ts'
@@ -13,8 +9,25 @@ import { rebuildGraphCommand } from './commands/rebuild-graph.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { searchCommand } from './commands/search.ts'
 import { loadLibraryTypesCommand, setupCommand, setupIndexesCommand } from './commands/setup.ts'
+import {
+  listSigningKeysCommand,
+  retireSigningKeyCommand,
+  seedSigningKeyCommand,
+} from './commands/signing-keys.ts'
 import { statusCommand } from './commands/status.ts'
+import { disableTeamCommand, listTeamsCommand } from './commands/teams.ts'
+import { createUserTokenCommand, listUserTokensCommand, revokeUserTokenCommand } from './commands/tokens.ts'
 import { upCommand } from './commands/up.ts'
+import {
+  createSsoGroupsCommand,
+  createUserCommand,
+  deleteUserCommand,
+  disableUserCommand,
+  enableUserCommand,
+  listUsersCommand,
+  renameUserCommand,
+  setPasswordCommand,
+} from './commands/users.ts'
 import { reportFailure } from './output.ts'
 
 /** Runs the command line to its end; what it amounts to is in `process.exitCode`. */
@@ -43,8 +56,22 @@ const COMMANDS = [
   searchCommand,
   statusCommand,
   createUserCommand,
+  listUsersCommand,
+  disableUserCommand,
+  enableUserCommand,
+  setPasswordCommand,
+  renameUserCommand,
+  deleteUserCommand,
+  createSsoGroupsCommand,
+  backfillMembershipsCommand,
   createUserTokenCommand,
+  listUserTokensCommand,
+  revokeUserTokenCommand,
   seedSigningKeyCommand,
+  listSigningKeysCommand,
+  retireSigningKeyCommand,
+  listTeamsCommand,
+  disableTeamCommand,
   assertionKeysCommand,
   setupCommand,
   setupIndexesCommand,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { CommandError, EXIT, Output } from '../output.ts'
-import { runAdministrative } from './administration.ts'
+import { runAdministrative } from './run-administrative.ts'
 import { type GlobalOptions, withGlobals } from './shared-options.ts'
 
 interface IndexState {

@@ -234,6 +234,9 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       ...administrationOf(auth.admin, () => sign(servicePrincipal('rest'), 'library')),
       setUpIndexes: createSetUpIndexes({ graph, model, settings, log, metrics }),
     }
+    if (purpose === 'serve') {
+      await admin.finishUnfinished().catch((err: unknown) => log.warn({ err }, 'is tried again later'))
+    }
     const local = await startGateway({
       ...gatewayDeps,
       upstreams: { ...upstreams, auth: asFirstUser(admin, upstreams.auth) },
@@ -267,12 +270,15 @@ const noModel: ModelState = {
 function administrationOf(auth: AuthAdmin, delegate: () => Promise<string>) {
   const call = async () => ({ delegations: { library: await delegate() } })
   return {
-    createUser: auth.createUser,
-    firstUser: auth.firstUser,
-    seedSigningKey: auth.seedSigningKey,
+    ...auth,
+    createUser: async (input: Parameters<AuthAdmin['createUser']>[0]) => auth.createUser(input, await call()),
+    renameUser: async (input: Parameters<AuthAdmin['renameUser']>[0]) => auth.renameUser(input, await call()),
+    deleteUser: async (input: Parameters<AuthAdmin['deleteUser']>[0]) => auth.deleteUser(input, await call()),
     createUserToken: async (input: Parameters<AuthAdmin['createUserToken']>[0]) =>
       auth.createUserToken(input, await call()),
+    backfillMemberships: async () => auth.backfillMemberships(await call()),
     localPrincipal: async (username: string) => auth.localPrincipal(username, await call()),
+    finishUnfinished: async () => auth.finishUnfinished(await call()),
   }
 }
 
