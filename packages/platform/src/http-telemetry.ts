@@ -28,6 +28,11 @@ export function probeAt(url: string): string | undefined {
   return PROBES[new URL(url).pathname.replace(/(.)\/$/, '$1')]
 }
 
+/** The method of a request, or `_OTHER`, which is none of HTTP's own. */
+export function httpMethod({ method }: Pick<Request, 'method'>): string {
+  return METHODS.has(method) ? method : '_OTHER'
+}
+
 type Serve = (request: Request, matched: Matched, answer: () => Promise<Response>) => Promise<Response>
 
 /** Times the answers of a service, each in a server span under the caller's trace. */
@@ -39,7 +44,7 @@ export function observeServing(metrics: Metrics): Serve {
   )
   return async (request, matched, answer) => {
     const started = performance.now()
-    const method = METHODS.has(request.method) ? request.method : '_OTHER'
+    const method = httpMethod(request)
     const probe = probeAt(request.url)
     const response = probe
       ? await untraced(answer)
@@ -145,7 +150,7 @@ export function observeCalls(target: ServiceName, metrics: Metrics): CallObserve
     },
     sent(request, { address, port }, resends, send) {
       if (probeAt(request.url)) return untraced(send)
-      const method = METHODS.has(request.method) ? request.method : '_OTHER'
+      const method = httpMethod(request)
       const attributes = {
         'http.request.method': method,
         'url.scheme': 'http',

@@ -109,7 +109,7 @@ export {
   openDataFolder,
 } from './data-folder/data-folder.ts'
 export { DomainError, FieldError } from './errors.ts'
-export { inProcessUpstream, observeCalls } from './http-telemetry.ts'
+export { httpMethod, inProcessUpstream, observeCalls } from './http-telemetry.ts'
 export { httpUpstream, type UpstreamOptions } from './http-upstream.ts'
 export { type Listener, listen, PEER_HEADER, PortInUseError } from './listen.ts'
 export { createLog, type Logger, type LogOptions, openLogFile } from './log.ts'

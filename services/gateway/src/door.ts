@@ -8,6 +8,7 @@ import { credentialOf } from './credential.ts'
 import type { Forward } from './forward.ts'
 import { createLogin } from './login.ts'
 import { isFromOwnSite, outerScheme } from './outer-origin.ts'
+import type { RecordRefusals } from './record-refusals.ts'
 import { LOGIN_PATH, plainPath, routeOf, surfaceOf } from './routes.ts'
 
 type AppContext = Context<AppEnv>
@@ -30,9 +31,14 @@ const FORBIDDEN: readonly RefusalReason[] = ['csrf', 'cross_site']
 /** What is done about every request that is not public; and about logins. */
 export function createDoor(
   { config, log, metrics }: { config: GatewayConfig; log: Logger; metrics: Metrics },
-  parts: { authenticate: Authenticate; forward: Forward; addressOf: ClientAddress },
+  parts: {
+    authenticate: Authenticate
+    forward: Forward
+    addressOf: ClientAddress
+    refusals: RecordRefusals
+  },
 ) {
-  const { authenticate, forward, addressOf } = parts
+  const { authenticate, forward, addressOf, refusals } = parts
   const login = createLogin(parts)
   const countFailure = metrics.counter(
     'mnemosyne_gateway_auth_failures_total',
@@ -48,6 +54,7 @@ export function createDoor(
 
   const refuse = (c: AppContext, surface: Surface, { reason, detail }: Refusal): Response => {
     countFailure({ reason, surface })
+    refusals.credential(c.req.raw, surface, reason)
     if (surface === 'mcp') countMcpFailure({ reason })
     if (FORBIDDEN.includes(reason)) return c.json({ detail }, 403)
     return c.json({ detail }, 401, { 'www-authenticate': challenge(c, surface) })
@@ -85,11 +92,15 @@ export function createDoor(
       }
       if ('reason' in caller) return refuse(c, surface, caller)
       const route = path === undefined ? undefined : routeOf(path)
-      if (!route) return c.notFound() as Response
+      if (!route) {
+        refusals.answer(request, caller, 404)
+        return c.notFound() as Response
+      }
       c.env.matched.operation = route.target
       c.env.matched.route = `${route.prefix}/*`
       const principal = route.withAddress ? { ...caller, address: addressOf(request.headers) } : caller
       const answer = await forward(request, principal, { ...route, path: path! })
+      refusals.answer(request, caller, answer.status)
       return caller.kind === 'session' ? keptNowhere(answer) : answer
     },
 
@@ -99,6 +110,7 @@ export function createDoor(
       if (!isOurs(c.req.raw)) return refuse(c, 'rest', CROSS_SITE)
       try {
         const answer = await login(c.req.raw)
+        refusals.answer(c.req.raw, anonymous('rest'), answer.status)
         if (answer.status === 401) answer.headers.set('www-authenticate', challenge(c, 'rest'))
         return keptNowhere(answer)
       } catch (error) {

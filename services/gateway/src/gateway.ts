@@ -1,6 +1,7 @@
 import type { ServiceName } from '@mnemosyne/contracts'
 import {
   type AppEnv,
+  type AuditRecorder,
   type Clock,
   type Logger,
   type Metrics,
@@ -19,6 +20,7 @@ import { hostAllowed } from './hosts.ts'
 import { outerScheme } from './outer-origin.ts'
 import { servePages } from './pages.ts'
 import { readinessOf } from './readiness.ts'
+import { createRecordRefusals } from './record-refusals.ts'
 import { isPublic, LOGIN_PATH } from './routes.ts'
 
 export interface GatewayDeps {
@@ -26,6 +28,8 @@ export interface GatewayDeps {
   /** The services behind the gateway: their own handlers in one process, `httpUpstream` apart. */
   upstreams: Upstreams
   sign: Signer
+  /** Is told of refusals. */
+  audit: AuditRecorder
   /** Whose readiness is the gateway's own: every service in one process, its own needs apart. */
   readyPeers: readonly ServiceName[]
   log: Logger
@@ -44,7 +48,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Service> {
   const forward = createForward({ upstreams, assert, uploadMaxBytes: config.UPLOAD_MAX_BYTES, log })
   const authenticate = createAuthenticate({ auth: upstreams.auth, assert })
   const addressOf = createClientAddress(config.TRUSTED_PROXIES ?? [])
-  const door = createDoor(deps, { authenticate, forward, addressOf })
+  const refusals = createRecordRefusals({ audit: deps.audit, addressOf })
+  const door = createDoor(deps, { authenticate, forward, addressOf, refusals })
   const pages = await servePages()
   const fetch = serviceApp({
     name: 'gateway',

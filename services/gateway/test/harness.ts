@@ -1,6 +1,16 @@
-import { type Credential, type Principal, type Resolution, servicePrincipal } from '@mnemosyne/contracts'
+import { randomUUID } from 'node:crypto'
+import {
+  type AuditRecord,
+  authInternalContract,
+  type Credential,
+  createClient,
+  type Principal,
+  type Resolution,
+  servicePrincipal,
+} from '@mnemosyne/contracts'
 import {
   type AssertionKeys,
+  type AuditRecorder,
   createLog,
   createSigner,
   createVerifier,
@@ -9,6 +19,7 @@ import {
   parseConfig,
   publicKeys,
   type Service,
+  startAuditRecorder,
 } from '@mnemosyne/platform'
 import { Registry } from 'prom-client'
 import { gatewayConfig, startGateway, type Upstreams } from '../src/index.ts'
@@ -38,6 +49,9 @@ export interface World {
   resolutions: { credential: Credential; surface: string }[]
   keys: AssertionKeys
   registry: Registry
+  audit: AuditRecorder
+  /** What the audit log was told; all of it after `audit.stop()`. */
+  audited: AuditRecord[]
   call(path: string, init?: RequestInit): Promise<Response>
   as(bearer: string | null, path: string, init?: RequestInit): Promise<Response>
 }
@@ -101,6 +115,19 @@ export async function openWorld(
   }
   const auth = note('auth')
   const registry = new Registry()
+  const log = createLog({ component: 'gateway', level: 'silent' })
+  const metrics = new Metrics(registry, 'gateway')
+  const sign = await createSigner('gateway', keys)
+  const clock = () => new Date()
+  const audited: AuditRecord[] = []
+  const keep = async (request: Request) => {
+    audited.push(...((await request.json()) as { records: AuditRecord[] }).records)
+    return new Response(null, { status: 204 })
+  }
+  const audit = startAuditRecorder({
+    auth: createClient(authInternalContract, { fetch: keep, audience: 'auth' }),
+    ...{ sign, clock, log, metrics, ids: randomUUID, flushMs: 20 },
+  })
   const gateway = await startGateway({
     config: parseConfig('gateway', gatewayConfig, options.env ?? {}),
     upstreams: {
@@ -111,11 +138,12 @@ export async function openWorld(
       mcp: note('mcp'),
       ...options.upstreams,
     },
-    sign: await createSigner('gateway', keys),
+    sign,
+    audit,
     readyPeers: ['gateway', 'auth', 'library', 'ingest', 'search', 'mcp'],
-    log: createLog({ component: 'gateway', level: 'silent' }),
-    metrics: new Metrics(registry, 'gateway'),
-    clock: () => new Date(),
+    log,
+    metrics,
+    clock,
   })
   const call: World['call'] = (path, init) => gateway.fetch(new Request(`http://gate${path}`, init))
   const as: World['as'] = (bearer, path, init = {}) => {
@@ -123,7 +151,7 @@ export async function openWorld(
     if (bearer !== null) headers.set('authorization', `Bearer ${bearer}`)
     return call(path, { ...init, headers })
   }
-  return { gateway, seen, resolutions, keys, registry, call, as }
+  return { gateway, seen, resolutions, keys, registry, audit, audited, call, as }
 }
 
 function resolutionOf({ credential, surface }: { credential: Credential; surface: string }): Resolution {

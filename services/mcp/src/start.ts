@@ -1,15 +1,21 @@
-import type {
-  authInternalContract,
-  Client,
-  libraryContract,
-  Principal,
-  searchContract,
+import {
+  type authInternalContract,
+  type Client,
+  type libraryContract,
+  PRINCIPAL_HEADER,
+  type Principal,
+  REQUEST_ID_HEADER,
+  type searchContract,
 } from '@mnemosyne/contracts'
 import {
   type AppEnv,
+  type AuditRecorder,
+  actorOf,
   type Clock,
+  canonicalAddress,
   type Logger,
   type Metrics,
+  PEER_HEADER,
   type Readiness,
   type Service,
   type Signer,
@@ -35,8 +41,10 @@ export interface McpServiceDeps {
   /** Clients with the audiences `search` and `library`. */
   search: Client<typeof searchContract>
   library: Client<typeof libraryContract>
-  /** With the audience `auth`; given where callers may come here past the gateway. */
+  /** With the audience `auth`; given where callers may come here past the gateway: nowhere else it resolves any. */
   auth?: Client<typeof authInternalContract>
+  /** Is told of every call of a tool, and of refusals. */
+  audit: AuditRecorder
   /** Of the gateway's assertions for the audience `mcp`. */
   verify: Verifier
   /** Signs the caller's principal for search and library. */
@@ -73,6 +81,7 @@ export async function startMcp(deps: McpServiceDeps): Promise<Service> {
     const admitted = await admit(caller, request, config)
     if ('refusal' in admitted) {
       authFailures({ reason: admitted.reason })
+      recordRefusal(deps.audit, request, admitted.reason)
       return challenge(request, admitted.refusal, caller.outcome === 'refused')
     }
     return handler.fetch(request, { authInfo: carry(admitted.principal) })
@@ -105,7 +114,7 @@ export async function startMcp(deps: McpServiceDeps): Promise<Service> {
 
 /** One server for each request, as the SDK wants it, made for the caller. */
 function mcpHandler(deps: McpServiceDeps, health: () => Promise<Health>): McpHttpHandler {
-  const { search, library, sign, log } = deps
+  const { search, library, sign, audit, log } = deps
   const metrics = toolMetrics(deps.metrics)
   const services = { search, library, health }
   const tools = [searchTool, getChunkTool, listLibrariesTool, listItemsTool, getHealthTool].map(prepareTool)
@@ -119,6 +128,7 @@ function mcpHandler(deps: McpServiceDeps, health: () => Promise<Health>): McpHtt
         principal: authInfo?.extra?.principal as Principal,
         services,
         sign,
+        audit,
         log,
         metrics,
       }
@@ -150,6 +160,18 @@ async function admit(
   if (!config.MCP_REQUIRE_AUTH) return { principal: ANONYMOUS }
   if (request.method === 'POST' && isOpenToAll(await request.clone().text())) return { principal: ANONYMOUS }
   return { refusal: 'Authentication is required: send Authorization: Bearer TOKEN.', reason: 'missing' }
+}
+
+/** Bad bearers that come through the gateway end there; what is refused here came past it, or has none at all. */
+function recordRefusal(audit: AuditRecorder, { headers }: Request, reason: string): void {
+  const requestId = headers.get(REQUEST_ID_HEADER) ?? ''
+  const what = { action: 'credential.refused', target: 'mcp', outcome: 'refused' } as const
+  const peer = headers.has(PRINCIPAL_HEADER) ? undefined : canonicalAddress(headers.get(PEER_HEADER) ?? '')
+  audit.recordAlike(
+    actorOf({ principal: ANONYMOUS, requestId }),
+    { ...what, detail: { reason, address: peer ?? null } },
+    { ...what, detail: { reason } },
+  )
 }
 
 /** 401 as RFC 6750 and RFC 9728 have it. */

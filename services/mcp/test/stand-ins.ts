@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { Writable } from 'node:stream'
 import {
+  type AuditRecord,
   authInternalContract,
   createClient,
   type FetchHandler,
@@ -26,6 +27,7 @@ import {
   type Service,
   type Signer,
   serviceApp,
+  startAuditRecorder,
 } from '@mnemosyne/platform'
 import { implement } from '@orpc/server'
 import { Registry } from 'prom-client'
@@ -80,6 +82,9 @@ export interface TestMcp {
   service: Service
   registry: Registry
   lines: string[]
+  /** What the audit log was told; all of it once it is `told`. */
+  audited: AuditRecord[]
+  told(): Promise<void>
   /** Where a client calls: a handler in front stands for the gateway and adds the assertion. */
   url: string
   sign: Signer
@@ -127,9 +132,16 @@ export async function openTestMcp(
     ...common,
     name: 'auth',
     verify: await createVerifier('auth', publicKeys(keys)),
-    router: authRouter(options.principal ?? ada),
+    router: authRouter(options.principal ?? ada, (records) => audited.push(...records)),
   })
 
+  const audited: AuditRecord[] = []
+  const signOwn = await createSigner('mcp', keys)
+  const metrics = new Metrics(registry, 'mcp')
+  const audit = startAuditRecorder({
+    auth: createClient(authInternalContract, { fetch: auth, audience: 'auth' }),
+    ...{ sign: signOwn, clock: () => new Date(), log, metrics, ids: randomUUID },
+  })
   const service = await startMcp({
     config: { MCP_REQUIRE_AUTH: options.requireAuth ?? true },
     search: createClient(searchContract, { fetch: search, audience: 'search' }),
@@ -138,11 +150,12 @@ export async function openTestMcp(
       auth: createClient(authInternalContract, { fetch: options.auth ?? auth, audience: 'auth' }),
     }),
     verify: await createVerifier('mcp', publicKeys(keys)),
-    sign: await createSigner('mcp', keys),
+    sign: signOwn,
+    audit,
     readiness: [async () => ready(world)],
     clock: () => new Date(),
     log,
-    metrics: new Metrics(registry, 'mcp'),
+    metrics,
   })
   const front = options.direct ? service.fetch : gatewayFor(service.fetch, sign, options.principal ?? ada)
   const listener: Listener = await listen(front, { host: '127.0.0.1', port: 0 })
@@ -151,11 +164,14 @@ export async function openTestMcp(
     service,
     registry,
     lines,
+    audited,
+    told: () => audit.stop(),
     url: listener.url,
     sign,
     async close() {
       await listener.close(100)
       await service.stop()
+      await audit.stop()
     },
   }
 }
@@ -281,9 +297,14 @@ function libraryRouter() {
   })
 }
 
-function authRouter(principal: Principal) {
-  const os = implement({ resolve: authInternalContract.resolve }).$context<RequestContext>()
+function authRouter(principal: Principal, audited: (records: AuditRecord[]) => void) {
+  const { resolve, recordAudit } = authInternalContract
+  const os = implement({ resolve, recordAudit }).$context<RequestContext>()
   return os.router({
+    recordAudit: os.recordAudit.handler(({ input, context }) => {
+      if (context.principal.kind !== 'service') throw new Error('recording is for services')
+      audited(input.records)
+    }),
     resolve: os.resolve.handler(({ input, context }) => {
       if (context.principal.kind !== 'service') throw new Error('resolution is for services')
       const { credential } = input

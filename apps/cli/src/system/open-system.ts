@@ -33,6 +33,7 @@ import {
   openLogFile,
   publicKeys,
   type Service,
+  startAuditRecorder,
   startTracing,
   systemClock,
   traceHeaders,
@@ -207,6 +208,13 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       }),
     )
     const sign = await createSigner('gateway', keys)
+    const audit = closing.use(
+      startAuditRecorder({
+        auth: createClient(authInternalContract, reach('auth', 'gateway')),
+        ...{ sign, clock, log, metrics, ids: randomUUID },
+      }),
+    )
+    // Without a client of auth's by which to resolve: nobody comes here past the gateway.
     begin(
       await startMcp({
         ...(await common('mcp')),
@@ -214,6 +222,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         search: createClient(searchContract, reach('search', 'mcp')),
         library: createClient(libraryContract, reach('library', 'mcp')),
         sign: await createSigner('mcp', keys),
+        audit,
         readiness: [() => services.search.readiness(), () => services.ingest.readiness()],
       }),
     )
@@ -224,6 +233,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       config: configs.gateway,
       upstreams,
       sign,
+      audit,
       readyPeers: SERVICE_NAMES.filter((name) => name !== 'gateway'),
       log: logOf('gateway'),
       metrics: metricsOf('gateway'),

@@ -1,5 +1,8 @@
 import type { Principal } from '@mnemosyne/contracts'
 import {
+  type AuditRecorder,
+  actorOf,
+  currentRequest,
   type Logger,
   type Metrics,
   markFailed,
@@ -68,6 +71,7 @@ export interface ToolScope {
   principal: Principal
   services: Services
   sign: Signer
+  audit: AuditRecorder
   log: Logger
   metrics: ToolMetrics
 }
@@ -102,11 +106,34 @@ function attributesOf({ name }: Tool) {
   }
 }
 
+/** One row in the audit log for each call; of those who show no credential, one for all that are alike. */
+function recordCall(
+  audit: AuditRecorder,
+  principal: Principal,
+  { name }: Tool,
+  call: { outcome: Outcome; counts: Record<string, number>; duration_ms: number },
+): void {
+  const by = actorOf({ principal, requestId: currentRequest().request_id ?? '' })
+  const { outcome, counts, duration_ms } = call
+  const what = {
+    action: `mcp.${name}`,
+    target: name,
+    // What is not there for the caller is refused as what is not theirs.
+    outcome: outcome === 'forbidden' || outcome === 'not_found' ? 'refused' : 'done',
+    detail: { outcome, libraries: principal.resolved_libraries.length },
+  } as const
+  if (principal.kind === 'anonymous') audit.recordAlike(by, what, what)
+  else {
+    const found = Object.fromEntries(Object.entries(counts).map(([kind, count]) => [`found_${kind}`, count]))
+    audit.record(by, { ...what, detail: { ...what.detail, ...found, duration_ms } })
+  }
+}
+
 /** Runs a tool in a span, counts it, leaves a line in the log, and turns a failure into safe text. */
 async function callTool(
   tool: Tool,
   args: unknown,
-  { principal, services, sign, log, metrics }: ToolScope,
+  { principal, services, sign, audit, log, metrics }: ToolScope,
   signal: AbortSignal,
 ): Promise<CallToolResult> {
   const started = performance.now()
@@ -145,6 +172,7 @@ async function callTool(
   } finally {
     const took = performance.now() - started
     metrics.called(took / 1000, tool.name, outcome)
+    recordCall(audit, principal, tool, { outcome, counts, duration_ms: Math.round(took) })
     log.info(
       {
         tool: tool.name,
