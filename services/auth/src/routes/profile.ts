@@ -42,7 +42,9 @@ export function profileRoutes(os: AuthImplementer, context: AuthContext) {
 
     editToken: os.editToken.handler(async ({ input, context: request }) => {
       const own = { tokenId: input.id, userId: personOf(request.principal).id }
-      const global = await globalLibraries(context, request.delegations, request.signal)
+      const global = input.allowed_libraries
+        ? await globalLibraries(context, request.delegations, request.signal)
+        : []
       const by = actorOf(request)
       return editToken(context, by, own, tokenChange(input), { libraries: 'managed', global })
     }),
