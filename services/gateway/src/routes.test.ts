@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { plainPath, ROUTES, routeOf, surfaceOf } from './routes.ts'
+import { isRepeatable, plainPath, ROUTES, routeOf, surfaceOf } from './routes.ts'
 
 describe('a path goes to', () => {
   test.each([
@@ -71,3 +71,21 @@ test.each([
   ['/mcp_server/api/teams/', 'rest'],
   [undefined, 'rest'],
 ])('the surface of %s is %s', (path, surface) => expect(surfaceOf(path)).toBe(surface))
+
+describe('a request that broke off may reach its service once more', () => {
+  test.each([
+    ['POST', '/library/api/ingest/', true],
+    ['POST', '/mcp_server/api/teams/', true],
+    ['PUT', '/mcp_server/api/teams/1/workspaces/', true],
+    ['POST', '/mcp_server/api/teams/1/rotate/', false],
+    ['POST', '/mcp_server/api/teams/1/rotate', false],
+    ['GET', '/profile/api/tokens/', true],
+    ['POST', '/profile/api/tokens/', false],
+    ['POST', '/profile/api/tokens', false],
+    ['POST', '/profile/api/tokens/1/revoke/', true],
+    ['POST', '/profile/api/password/', false],
+    ['POST', '/accounts/api/login/', false],
+  ])('%s %s: %s', (method, path, repeatable) => {
+    expect(isRepeatable({ method, url: `http://auth${path}` })).toBe(repeatable)
+  })
+})

@@ -69,14 +69,21 @@ const depth = ({ prefix }: Route) => prefix.split('/').length
 const BY_LENGTH = [...ROUTES].sort((a, b) => depth(b) - depth(a))
 
 /**
- * POSTs that do something anew each time, such as to count a failed login. All others have an effect once: by a key in
- * the body, or none at all.
+ * POSTs that do something anew each time, such as to count a failed login, or to mint a token that ends the one before
+ * (whose answer may be the one that arrives). All others have an effect once: by a key in the body, or none at all.
  */
-const NOT_REPEATABLE = new Set(['/profile/api/tokens', '/profile/api/password', LOGIN_PATH])
+const NOT_REPEATABLE = [
+  '/profile/api/tokens',
+  '/profile/api/password',
+  '/mcp_server/api/teams/*/rotate',
+  LOGIN_PATH,
+]
 
 /** Whether a request may reach a service twice, when its connection broke off without an answer. */
 export function isRepeatable({ method, url }: Pick<Request, 'method' | 'url'>): boolean {
-  return method !== 'POST' || !NOT_REPEATABLE.has(new URL(url).pathname.replace(/\/$/, ''))
+  const path = new URL(url).pathname.replace(/\/$/, '')
+  const isThis = (known: string) => matches(path, known) && path.split('/').length === known.split('/').length
+  return method !== 'POST' || !NOT_REPEATABLE.some(isThis)
 }
 
 /** The route of a plain path, or undefined. */
