@@ -1,7 +1,7 @@
 import { FieldError, type RequestContext } from '@mnemosyne/platform'
 import { actorOf, audit } from './audit.ts'
 import type { AuthContext } from './context.ts'
-import { attemptOf, forgetFailures } from './login-failures.ts'
+import { forgetFailures, loginKeyOf } from './login-failures.ts'
 import { type Checked, type CheckPassword, putHash, whyRefused } from './password-check.ts'
 import { endSessions, type StartedSession, startSession } from './sessions.ts'
 import { userById } from './users.ts'
@@ -17,12 +17,12 @@ export async function changePassword(
   { current, next }: { current: string; next: string },
 ): Promise<{ session: StartedSession | null }> {
   const { username } = await userById(context, request.userId)
-  const attempt = attemptOf(request.principal.address, username)
-  const checked = await checkPassword(attempt, current, next)
+  const key = loginKeyOf(request.principal.address, username)
+  const checked = await checkPassword(key, current, next)
   const changed = checked.right
     ? await context.sql.transaction(async (tx) => {
         if (!(await putHash(tx, checked, { updated_at: context.clock().toISOString() }))) return undefined
-        await forgetFailures(tx, attempt)
+        await forgetFailures(tx, key)
         const sessions = await endSessions(tx, checked.user.id)
         await audit(tx, context, actorOf(request), {
           action: 'user.password_changed',

@@ -7,40 +7,40 @@ const FAILURES_MAX = 5
 const LOCK_MS = 3_600_000
 
 /** Who is trying to get in: any user name, known or not, from an address. */
-export interface Attempt {
+export interface LoginKey {
   /** Addresses of one IPv6 network of /64 count as one. */
   address: string
   username: string
 }
 
-export function attemptOf(address: string | null, username: string): Attempt {
+export function loginKeyOf(address: string | null, username: string): LoginKey {
   return { address: addressBlock(address ?? 'unknown'), username }
 }
 
 /** Throws DomainError LOGIN_LOCKED. Counts nothing. */
 export async function assertNotLocked(
   { sql, clock }: Pick<AuthContext, 'sql' | 'clock'>,
-  attempt: Attempt,
+  key: LoginKey,
 ): Promise<void> {
   const now = clock()
   const row = await sql.read
     .selectFrom('login_failure')
     .select('locked_until')
-    .where('address', '=', attempt.address)
-    .where('username', '=', attempt.username)
+    .where('address', '=', key.address)
+    .where('username', '=', key.username)
     .where('locked_until', '>', now.toISOString())
     .executeTakeFirst()
   if (row?.locked_until) throw lockedError(row.locked_until, now)
 }
 
 /**
- * Counts an attempt as a failure, before its password is looked at: of any number of attempts at the same moment, on
+ * Counts a login as a failure, before its password is looked at: of any number of them at the same moment, on
  * any replica, no more than five get past this. Success takes the count back by `forgetFailures`. Returns whether
  * this was the last one. Throws DomainError LOGIN_LOCKED.
  */
-export async function countAttempt(
+export async function countLogin(
   context: Pick<AuthContext, 'sql' | 'clock'>,
-  attempt: Attempt,
+  key: LoginKey,
 ): Promise<{ locks: boolean }> {
   const now = context.clock()
   const at = now.toISOString()
@@ -49,7 +49,7 @@ export async function countAttempt(
   const counted = await context.sql.transaction((tx) =>
     tx
       .insertInto('login_failure')
-      .values({ ...attempt, failures: 1, last_failed_at: at, locked_until: null })
+      .values({ ...key, failures: 1, last_failed_at: at, locked_until: null })
       .onConflict((conflict) =>
         conflict
           .columns(['address', 'username'])
@@ -70,15 +70,25 @@ export async function countAttempt(
       .executeTakeFirst(),
   )
   if (counted) return { locks: counted.locked_until !== null }
-  await assertNotLocked(context, attempt)
-  // The lock went between the two statements, by the success of another attempt.
-  return countAttempt(context, attempt)
+  await assertNotLocked(context, key)
+  // The lock went between the two statements, by the success of another login.
+  return countLogin(context, key)
 }
 
 /** Somebody got in: what failed before counts no more. */
-export async function forgetFailures(tx: Tx, { address, username }: Attempt): Promise<void> {
+export async function forgetFailures(tx: Tx, { address, username }: LoginKey): Promise<void> {
   await tx
     .deleteFrom('login_failure')
+    .where('address', '=', address)
+    .where('username', '=', username)
+    .execute()
+}
+
+/** Writes as much as a record in the audit log does, and changes nothing. */
+export async function touchFailures(tx: Tx, { address, username }: LoginKey): Promise<void> {
+  await tx
+    .updateTable('login_failure')
+    .set((row) => ({ failures: row.ref('failures') }))
     .where('address', '=', address)
     .where('username', '=', username)
     .execute()
@@ -95,7 +105,7 @@ function lockedError(lockedUntil: string, now: Date): DomainError {
   const seconds = Math.max(1, Math.ceil((Date.parse(lockedUntil) - now.getTime()) / 1_000))
   const minutes = Math.ceil(seconds / 60)
   const when = minutes === 1 ? 'in a minute' : `in ${minutes} minutes`
-  return new DomainError('LOGIN_LOCKED', `Too many failed attempts to sign in. Try again ${when}.`, {
+  return new DomainError('LOGIN_LOCKED', `Too many failed logins. Try again ${when}.`, {
     retryAfterSeconds: seconds,
   })
 }

@@ -2,7 +2,7 @@ import { LOGIN_REFUSED, type User } from '@mnemosyne/contracts'
 import { DomainError, type Metrics, type RequestContext } from '@mnemosyne/platform'
 import { actorOf, audit } from './audit.ts'
 import type { AuthContext } from './context.ts'
-import { attemptOf, forgetFailures } from './login-failures.ts'
+import { forgetFailures, type LoginKey, loginKeyOf, touchFailures } from './login-failures.ts'
 import { type Checked, type CheckPassword, putHash, whyRefused } from './password-check.ts'
 import { endSession, type StartedSession, startSession } from './sessions.ts'
 import { groupsOf, userOf } from './users.ts'
@@ -22,17 +22,17 @@ export async function signIn(
   request: RequestContext,
   { username, password }: { username: string; password: string },
 ): Promise<SignedIn> {
-  const attempt = attemptOf(request.principal.address, username)
-  const checked = await checkPassword(attempt, password)
+  const key = loginKeyOf(request.principal.address, username)
+  const checked = await checkPassword(key, password)
   const signedIn = checked.right
     ? await context.sql.transaction(async (tx) => {
         if (!(await putHash(tx, checked))) return undefined
-        await forgetFailures(tx, attempt)
+        await forgetFailures(tx, key)
         return begin(tx, context, request, checked)
       })
     : undefined
   if (signedIn) return signedIn
-  await recordRefusal(context, request, checked)
+  await recordRefusal(context, request, key, checked)
   throw new DomainError('LOGIN_REFUSED', LOGIN_REFUSED)
 }
 
@@ -50,18 +50,24 @@ async function begin(
   return { user: userOf(user, await groupsOf(tx, user.id)), session }
 }
 
-/** A name that nobody has may be a password in the wrong field: it is not recorded. */
-async function recordRefusal(context: AuthContext, request: RequestContext, checked: Checked): Promise<void> {
+/**
+ * A name that nobody has is not recorded: it may be a password in the wrong field, and who makes names up would fill
+ * a log that only grows. The gateway tells how many such logins an address brings. That nobody has the name must not
+ * be seen from the time that the answer takes, so as much is written.
+ */
+async function recordRefusal(
+  context: AuthContext,
+  request: RequestContext,
+  key: LoginKey,
+  checked: Checked,
+): Promise<void> {
   const { user } = checked
-  const by = { ...actorOf(request), username: user?.username ?? null }
-  await context.sql.transaction((tx) =>
-    audit(tx, context, by, {
-      action: 'session.started',
-      target: user?.id ?? 'unknown',
-      outcome: 'refused',
-      detail: { address: request.principal.address, ...whyRefused(checked) },
-    }),
-  )
+  await context.sql.transaction((tx) => {
+    if (!user) return touchFailures(tx, key)
+    const by = { ...actorOf(request), username: user.username }
+    const detail = { address: request.principal.address, ...whyRefused(checked) }
+    return audit(tx, context, by, { action: 'session.started', target: user.id, outcome: 'refused', detail })
+  })
 }
 
 const OUTCOMES: Record<string, string> = {

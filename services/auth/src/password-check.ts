@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { AuthContext, Tx } from './context.ts'
-import { type Attempt, assertNotLocked, countAttempt } from './login-failures.ts'
+import { assertNotLocked, countLogin, type LoginKey } from './login-failures.ts'
 import { hashPassword, isOutdated, isPassword } from './passwords.ts'
 import { createTurns } from './turns.ts'
 import type { UserRow } from './users.ts'
@@ -22,7 +22,7 @@ export type Checked =
       right: false
       user: UserRow | undefined
       reason: 'unknown_user' | 'no_password' | 'wrong_password' | 'user_disabled'
-      /** No further attempt is let through for now. */
+      /** No further login is let through for now. */
       locks: boolean
     }
 
@@ -32,20 +32,20 @@ type UserWithPassword = UserRow & { password_hash: string }
  * Whether an active user has this name and password. Without one the answer costs the same. `hash` is made of
  * `next`, the password that is to be from now on, if it is given. Throws DomainError LOGIN_LOCKED, TOO_BUSY.
  */
-export type CheckPassword = (attempt: Attempt, password: string, next?: string) => Promise<Checked>
+export type CheckPassword = (key: LoginKey, password: string, next?: string) => Promise<Checked>
 
 export async function createCheckPassword(context: AuthContext): Promise<CheckPassword> {
   const turns = createTurns(CHECKS)
   const nobodys = await hashPassword(randomBytes(32).toString('base64url'))
-  return async (attempt, password, next) => {
-    await assertNotLocked(context, attempt)
-    // Counted in its turn: an attempt that gets none is not counted, or a flood from elsewhere could lock somebody out.
-    return turns(attempt.address, async () => {
-      const { locks } = await countAttempt(context, attempt)
+  return async (key, password, next) => {
+    await assertNotLocked(context, key)
+    // Counted in its turn: a login that gets none is not counted, or a flood from elsewhere could lock somebody out.
+    return turns(key.address, async () => {
+      const { locks } = await countLogin(context, key)
       const user = await context.sql.read
         .selectFrom('user')
         .selectAll()
-        .where('username', '=', attempt.username)
+        .where('username', '=', key.username)
         .executeTakeFirst()
       const matches = await isPassword(user?.password_hash ?? nobodys, password)
       if (!user) return { right: false, user, reason: 'unknown_user', locks }

@@ -2,12 +2,14 @@ import {
   accountsContract,
   adminContract,
   authContract,
+  CSRF_HEADER,
   ingestAdminContract,
   ingestContract,
   Job,
   libraryAdminContract,
   libraryContract,
   membersContract,
+  SESSION_COOKIE,
   searchContract,
   teamsContract,
   UPLOAD_PATH,
@@ -48,10 +50,45 @@ const RESPONSES = {
   Forbidden: refusal('You may see the thing, but not do this to it.', 'Detail'),
   NotFound: refusal('There is no such thing, or it is not yours to see.', 'Detail'),
   Conflict: refusal('The state of the thing does not allow this.', 'Detail'),
+  TooManyLogins: {
+    ...refusal('Too many failed logins.', 'Detail'),
+    headers: { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } },
+  },
   TooLarge: refusal('The body is too large.', 'Detail'),
   Unavailable: refusal('Credentials cannot be checked, or a store is down.', 'Detail'),
   NoSpace: refusal('No space is left to store this.', 'Detail'),
 } satisfies Record<string, OpenAPI.ResponseObject>
+
+const SECURITY_SCHEMES = {
+  bearer: { type: 'http', scheme: 'bearer', description: 'A user token (`mnem_…`).' },
+  session: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: SESSION_COOKIE,
+    description: 'What a browser is given when it signs in.',
+  },
+  csrf: {
+    type: 'apiKey',
+    in: 'header',
+    name: CSRF_HEADER,
+    description: "Beside the cookie, with every request that changes something: the session's `csrf_token`.",
+  },
+} satisfies Record<string, OpenAPI.SecuritySchemeObject>
+
+type Security = Partial<Record<keyof typeof SECURITY_SCHEMES, string[]>>[]
+
+const BY_SESSION: Security = [{ session: [] }]
+const BY_SESSION_WRITING: Security = [{ session: [], csrf: [] }]
+
+/** Operations that are not open to a bearer and a session alike. */
+const SECURITY_OF: Record<string, Security> = {
+  'accounts.login': [],
+  'accounts.session': BY_SESSION,
+  'accounts.logout': BY_SESSION_WRITING,
+}
+
+/** Operations that look at a password. */
+const LIMITED = ['accounts.login', 'auth.changePassword']
 
 /** The OpenAPI 3.1 document of the public API, from the contracts that the services serve. */
 export async function openApiDocument(): Promise<ApiDocument> {
@@ -76,11 +113,9 @@ export async function openApiDocument(): Promise<ApiDocument> {
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
-      security: [{ bearer: [] }],
+      security: [{ bearer: [] }, ...BY_SESSION],
       components: {
-        securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', description: 'A user token (`mnem_…`).' },
-        },
+        securitySchemes: SECURITY_SCHEMES,
         schemas: SCHEMAS,
         responses: RESPONSES,
       },
@@ -93,7 +128,11 @@ export async function openApiDocument(): Promise<ApiDocument> {
   for (const item of Object.values(paths)) {
     for (const method of METHODS) {
       const operation = item[method]
-      if (operation) operation.responses = { ...operation.responses, ...refusalsOf(operation, method) }
+      if (!operation) continue
+      operation.responses = { ...operation.responses, ...refusalsOf(operation, method) }
+      const writing: Security = [{ bearer: [] }, ...BY_SESSION_WRITING]
+      const security = SECURITY_OF[operation.operationId ?? ''] ?? (method === 'get' ? undefined : writing)
+      if (security) operation.security = security as OpenAPI.SecurityRequirementObject[]
     }
   }
   return { ...document, paths }
@@ -145,6 +184,7 @@ function refusalsOf(operation: OpenAPI.OperationObject, method: string): OpenAPI
     ...(method !== 'get' && { 403: reference('Forbidden'), 507: reference('NoSpace') }),
     ...((inPath || method === 'post') && { 404: reference('NotFound') }),
     ...(method === 'post' && { 409: reference('Conflict') }),
+    ...(LIMITED.includes(operation.operationId ?? '') && { 429: reference('TooManyLogins') }),
     ...(operation.requestBody && { 413: reference('TooLarge') }),
     503: reference('Unavailable'),
   }

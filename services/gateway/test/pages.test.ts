@@ -66,13 +66,45 @@ describe('the schema', () => {
     for (const path of paths) expect([path, routeOf(path)?.target]).toEqual([path, expect.any(String)])
   })
 
-  test('asks for a bearer and says what a refusal looks like, on every operation', () => {
-    expect(document).toMatchObject({ security: [{ bearer: [] }] })
+  test('asks for a bearer or a session and says what a refusal looks like, on every operation', () => {
+    expect(document).toMatchObject({ security: [{ bearer: [] }, { session: [] }] })
     for (const item of Object.values(document.paths)) {
       for (const operation of Object.values(item))
         expect(operation.responses).toMatchObject({ 401: {}, 503: {} })
     }
     expect(JSON.stringify(document)).toContain('"WWW-Authenticate"')
+  })
+
+  test.each([
+    ['get', '/library/api/items/', undefined],
+    ['post', '/library/api/search/', [{ bearer: [] }, { session: [], csrf: [] }]],
+    ['post', '/library/api/items/upload/', [{ bearer: [] }, { session: [], csrf: [] }]],
+    ['post', '/accounts/api/login/', []],
+    ['get', '/accounts/api/session/', [{ session: [] }]],
+    ['post', '/accounts/api/logout/', [{ session: [], csrf: [] }]],
+  ] as const)('says what %s %s asks for', (method, path, security) => {
+    expect(document.paths[path]?.[method]).toBeDefined()
+    expect(document.paths[path]![method]!.security).toEqual(security)
+  })
+
+  test('names the cookie and the header of a session', () => {
+    expect(document).toMatchObject({
+      components: {
+        securitySchemes: {
+          session: { type: 'apiKey', in: 'cookie', name: 'mnemosyne_session' },
+          csrf: { type: 'apiKey', in: 'header', name: 'x-csrf-token' },
+        },
+      },
+    })
+  })
+
+  test('says when to try a password again', () => {
+    for (const path of ['/accounts/api/login/', '/profile/api/password/']) {
+      expect([path, Object.keys(document.paths[path]!.post!.responses!)]).toEqual([
+        path,
+        expect.arrayContaining(['429']),
+      ])
+    }
   })
 
   test('has the upload, with its file', () => {
