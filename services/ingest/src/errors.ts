@@ -6,6 +6,12 @@ export class JobNotFoundError extends DomainError {
   }
 }
 
+export class NotStaffError extends DomainError {
+  constructor() {
+    super('NOT_STAFF', 'Only staff may do this.')
+  }
+}
+
 export class TargetNotFoundError extends DomainError {
   /** `message`: the library service's words, which do not tell a missing target from another's. */
   constructor(message: string) {
@@ -61,6 +67,7 @@ export class NoSpaceError extends DomainError {
 export const errorStatus: Record<string, number> = {
   JOB_NOT_FOUND: 404,
   TARGET_NOT_FOUND: 404,
+  NOT_STAFF: 403,
   JOB_STATE: 409,
   SOURCE_NOT_CONFIGURED: 503,
   UPLOAD: 400,

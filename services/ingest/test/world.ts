@@ -116,6 +116,8 @@ export class World implements AsyncDisposable {
   readonly graph: GraphStore
   readonly blobs: BlobStore
   readonly libraries = [randomUUID(), randomUUID()] as const
+  /** Those that the caller reads, and into which they ingest. */
+  scope: readonly string[] = this.libraries
   readonly events: BusMessage[] = []
   /** The model that jobs find; null for none. */
   embedder: TestEmbedder | null = new TestEmbedder()
@@ -271,8 +273,8 @@ export class World implements AsyncDisposable {
       user: this.caller,
       team_id: null,
       token_id: null,
-      resolved_libraries: [...this.libraries],
-      writable_libraries: [...this.libraries],
+      resolved_libraries: [...this.scope],
+      writable_libraries: [...this.scope],
       session_id: null,
       address: null,
       owned_libraries: [],

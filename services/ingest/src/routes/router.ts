@@ -2,7 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import {
   CallError,
   type Client,
+  hasStaffLevel,
   type IngestRequest,
+  ingestAdminContract,
   ingestContract,
   type Job,
   type libraryInternalContract,
@@ -15,6 +17,7 @@ import { type AcceptDeps, acceptSubmission } from '../accept.ts'
 import { type ControlDeps, cancelJob, retryJob } from '../control.ts'
 import {
   JobNotFoundError,
+  NotStaffError,
   SourceNotConfiguredError,
   TargetNotFoundError,
   UnavailableError,
@@ -34,7 +37,7 @@ export type RouterDeps = AcceptDeps &
 const WATCH_MS = 250
 
 export function ingestRouter(deps: RouterDeps) {
-  const os = implement(ingestContract).$context<RequestContext>()
+  const os = implement({ ...ingestContract, admin: ingestAdminContract }).$context<RequestContext>()
   return os.router({
     ingest: os.ingest.handler(async ({ input, context }) => {
       const target = await resolveTarget(deps.library, input, context)
@@ -64,6 +67,15 @@ export function ingestRouter(deps: RouterDeps) {
       events: os.jobs.events.handler(async ({ input, context, signal }) => {
         const row = await visibleJob(deps.sql, input.job_id, context.principal)
         return watch(deps.sql, row, signal ?? context.signal)
+      }),
+    },
+    admin: {
+      jobs: os.admin.jobs.handler(async ({ input, context }) => {
+        const { user, surface } = context.principal
+        if (surface !== 'rest' || !hasStaffLevel(user, 'view')) throw new NotStaffError()
+        const libraries = input.library_uid ? [input.library_uid] : ('all' as const)
+        const { jobs, total } = await listJobs(deps.sql, { ...input, libraries })
+        return listAnswer(jobs.map(toJob), total)
       }),
     },
   })

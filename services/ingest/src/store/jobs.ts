@@ -28,13 +28,14 @@ export async function findJob(db: IngestSql['read'] | Tx, jobId: string): Promis
   return db.selectFrom('job').selectAll().where('job_id', '=', jobId).executeTakeFirst()
 }
 
-/** Jobs of `libraries`, newest first. */
+/** Jobs of `libraries`, or all there are, newest first. */
 export async function listJobs(
   sql: IngestSql,
-  filter: { libraries: string[]; status?: JobStatus } & Pick<PageOf, 'limit' | 'offset'>,
+  filter: { libraries: string[] | 'all'; status?: JobStatus } & Pick<PageOf, 'limit' | 'offset'>,
 ): Promise<{ jobs: JobRow[]; total: number }> {
   if (filter.libraries.length === 0) return { jobs: [], total: 0 }
-  let query = sql.read.selectFrom('job').where('library_uid', 'in', filter.libraries)
+  let query = sql.read.selectFrom('job')
+  if (filter.libraries !== 'all') query = query.where('library_uid', 'in', filter.libraries)
   if (filter.status) query = query.where('status', '=', filter.status)
   const { total } = await query.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
   const jobs = await query
