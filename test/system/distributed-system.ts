@@ -96,8 +96,8 @@ export class DistributedSystem extends SystemClient {
   }
 
   /** Runs the command line on the stores. */
-  command(args: string[]): ReturnType<typeof mnemosyne> {
-    return mnemosyne([...args, '--json'], { env: this.cluster.storeEnv })
+  command(args: string[], options: { input?: string } = {}): ReturnType<typeof mnemosyne> {
+    return mnemosyne([...args, '--json'], { ...options, env: this.cluster.storeEnv })
   }
 
   /** What a person would type, as the README has it. */
