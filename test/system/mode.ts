@@ -24,7 +24,8 @@ async function startEmbedded({ env }: { env?: Env }) {
   return Object.assign(system, {
     daedalus,
     databaseUrl: (service: string) => `sqlite:${join(system.dataDir, `${service}.db`)}`,
-    command: (args: string[]) => mnemosyne([...args, '--data-dir', system.dataDir, '--json']),
+    command: (args: string[], options: { input?: string } = {}) =>
+      mnemosyne([...args, '--data-dir', system.dataDir, '--json'], options),
     /** Everything that it has written down. */
     async *kept(): AsyncGenerator<[name: string, bytes: Buffer]> {
       yield ['stderr', Buffer.from(system.stderr)]
