@@ -89,6 +89,8 @@ export {
 export {
   Candidate,
   Degraded,
+  ExplainAnswer,
+  ExplainRequest,
   QUERY_MAX,
   SEARCH_LIMIT_MAX,
   SEARCH_TYPES,

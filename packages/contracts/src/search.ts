@@ -11,11 +11,13 @@ export type SearchType = z.infer<typeof SearchType>
 export const QUERY_MAX = 8_000
 export const SEARCH_LIMIT_MAX = 100
 
+const Query = z
+  .string()
+  .max(QUERY_MAX, `May not be longer than ${QUERY_MAX} characters.`)
+  .refine((query) => query.trim() !== '', 'May not be empty.')
+
 export const SearchRequest = z.object({
-  query: z
-    .string()
-    .max(QUERY_MAX, `May not be longer than ${QUERY_MAX} characters.`)
-    .refine((query) => query.trim() !== '', 'May not be empty.'),
+  query: Query,
   library_uid: Uid.optional(),
   library_type: LibraryType.optional(),
   collection_uid: Uid.optional(),
@@ -33,6 +35,12 @@ export const SearchRequest = z.object({
     .min(1)
     .default([...SEARCH_TYPES]),
   explain: z.boolean().default(false),
+  /** Passages that say nearly the same as a better one are counted there and not shown. */
+  fold_duplicates: z.boolean().default(true),
+  /** Passages of one document that stand side by side are shown as one. */
+  join_neighbours: z.boolean().default(false),
+  /** At most so many passages of one document. */
+  max_per_item: z.number().int().min(1).max(SEARCH_LIMIT_MAX).optional(),
 })
 export type SearchRequest = z.infer<typeof SearchRequest>
 
@@ -66,6 +74,10 @@ export const Candidate = z.object({
   char_end: z.number().int(),
   /** Ranges `[start, end)` in `text_preview`. */
   highlights: z.array(z.tuple([z.number().int(), z.number().int()])),
+  /** How many passages that say nearly the same were folded into this one. */
+  duplicate_count: z.number().int(),
+  /** The uids of the passages that were joined into this one, in reading order; one alone: its own. */
+  joined: z.array(Uid),
   explanation: z
     .object({
       vector: RetrieverVerdict.optional(),
@@ -83,6 +95,8 @@ export const Candidate = z.object({
           }),
         ),
       }).optional(),
+      /** Where fusion had it, from 1, and what the re-ranker said. */
+      rerank: z.object({ rank_before: z.number().int(), score: z.number() }).optional(),
       /** Points for standing among the first before links are followed. All shares and this sum to the fused score. */
       lead: z.number(),
     })
@@ -113,6 +127,41 @@ export const SearchAnswer = z.object({
 })
 export type SearchAnswer = z.infer<typeof SearchAnswer>
 
+/** What became of a passage in one stage. `rank` from 1; null: it was not nominated, or not among what the stage saw. */
+const StageVerdict = z.object({
+  stage: z.enum(['scope', 'vector', 'fulltext', 'graph', 'fusion', 'rerank', 'fold', 'limit']),
+  rank: z.number().int().nullable(),
+  score: z.number().nullable(),
+  /** It went no further than this stage. */
+  dropped: z.boolean(),
+  /** For a person: why, and what would change it. */
+  note: z.string(),
+})
+
+export const ExplainRequest = SearchRequest.omit({ explain: true })
+  .extend({ chunk_uid: Uid.optional(), item_uid: Uid.optional() })
+  .refine((body) => (body.chunk_uid === undefined) !== (body.item_uid === undefined), {
+    message: 'Give one of chunk_uid and item_uid.',
+    path: ['chunk_uid'],
+  })
+export type ExplainRequest = z.infer<typeof ExplainRequest>
+
+export const ExplainAnswer = z.object({
+  query: z.string(),
+  /** The passage that was asked about; of an item, the one that came furthest. */
+  chunk_uid: Uid,
+  item_uid: Uid,
+  item_title: z.string(),
+  /** Its place in the answer, from 1; null: it is not in it. */
+  rank: z.number().int().nullable(),
+  /** The stage that dropped it; null when it is shown. */
+  dropped_by: StageVerdict.shape.stage.nullable(),
+  stages: z.array(StageVerdict),
+  exact: z.boolean(),
+  degraded: z.array(Degraded),
+})
+export type ExplainAnswer = z.infer<typeof ExplainAnswer>
+
 export const searchContract = {
   search: oc
     .route({
@@ -123,4 +172,13 @@ export const searchContract = {
     })
     .input(SearchRequest)
     .output(SearchAnswer),
+  explain: oc
+    .route({
+      tags: ['search'],
+      method: 'POST',
+      path: '/library/api/search/explain/',
+      summary: 'Where a passage ranked for a query in each stage, and what dropped it',
+    })
+    .input(ExplainRequest)
+    .output(ExplainAnswer),
 }

@@ -205,6 +205,9 @@ function searchRouter(world: World) {
       }
       return answer(input, libraries.includes(MINE))
     }),
+    explain: os.explain.handler((): never => {
+      throw new Error('not for these tests')
+    }),
   })
 }
 
@@ -229,6 +232,8 @@ function answer(input: SearchRequest, visible: boolean): SearchAnswer {
             char_start: 0,
             char_end: 38,
             highlights: [[10, 14]],
+            duplicate_count: 0,
+            joined: [CHUNK],
           },
         ]
       : [],

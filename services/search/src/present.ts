@@ -31,6 +31,8 @@ export async function presentCandidates(
       ...sourcesOf(chunk.chunk_uid, shares, nominated),
       score,
       fused_score: score,
+      duplicate_count: 0,
+      joined: [chunk.chunk_uid],
       ...(explanation && { explanation: explanation(chunk.chunk_uid) }),
     }
   })

@@ -13,6 +13,7 @@ import {
 import { implement } from '@orpc/server'
 import type { SearchConfig } from './config.ts'
 import { ERROR_STATUS } from './errors.ts'
+import { explain } from './explain.ts'
 import { searchMetrics } from './parts.ts'
 import { type EmbedderState, search } from './search.ts'
 
@@ -44,6 +45,7 @@ export async function startSearch(deps: SearchServiceDeps): Promise<Service> {
       errorStatus: ERROR_STATUS,
       router: os.router({
         search: os.search.handler(({ input, context }) => search(searchDeps, input, context)),
+        explain: os.explain.handler(({ input, context }) => explain(searchDeps, input, context)),
       }),
     }),
     readiness,
