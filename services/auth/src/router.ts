@@ -18,6 +18,7 @@ import type { CheckPassword } from './password-check.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { adminTeamRoutes } from './routes/admin-teams.ts'
 import { adminUserRoutes } from './routes/admin-users.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { internalRoutes } from './routes/internal.ts'
 import { memberRoutes } from './routes/members.ts'
 import { passwordRoutes } from './routes/password.ts'
@@ -98,6 +99,7 @@ export function createRouter(
       ...adminUserRoutes(os, context),
       teams: adminTeamRoutes(os, context),
       signingKeys: signingKeyRoutes(os, context),
+      audit: auditRoutes(os, context),
     },
     internal: internalRoutes(os, context, uses, followUp),
   })

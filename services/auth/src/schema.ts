@@ -1,6 +1,7 @@
 import type { Group, MembershipRole, Preferences } from '@mnemosyne/contracts'
-import { type ColumnTypes, type Migration, type OutboxTables, outboxMigration } from '@mnemosyne/platform'
-import { type Generated, sql, type Transaction } from 'kysely'
+import { type Migration, type OutboxTables, outboxMigration } from '@mnemosyne/platform'
+import type { Generated, Transaction } from 'kysely'
+import { completeAuditLog } from './audit-log-table.ts'
 import { usernameKey } from './username.ts'
 
 /** Booleans are 0 and 1, lists are JSON, times ISO 8601 UTC with milliseconds, so that they compare as text. */
@@ -295,8 +296,7 @@ const identity: Migration = {
       .alterTable('library_membership')
       .addColumn('hand_overs', 'integer', (column) => column.notNull().defaultTo(0))
       .execute()
-    await extendAuditLog(db, text)
-    await sealAuditLog(db, dialect)
+    await completeAuditLog(db, { text, dialect })
   },
 }
 
@@ -309,48 +309,6 @@ async function keyUsernames(db: Transaction<Pick<AuthTables, 'user'>>): Promise<
       .where('id', '=', id)
       .execute()
   }
-}
-
-async function extendAuditLog(db: Parameters<Migration['up']>[0], text: ColumnTypes['text']): Promise<void> {
-  const table = () => db.schema.alterTable('audit_log')
-  for (const name of ['record_id', 'username', 'team_id', 'token_id']) {
-    await table().addColumn(name, text).execute()
-  }
-  await table()
-    .addColumn('outcome', text, (column) => column.notNull().defaultTo('done'))
-    .execute()
-  await table()
-    .addColumn('count', 'integer', (column) => column.notNull().defaultTo(1))
-    .execute()
-  await table()
-    .addColumn('detail', text, (column) => column.notNull().defaultTo('{}'))
-    .execute()
-  await db.schema.createIndex('audit_log_record').on('audit_log').column('record_id').unique().execute()
-  for (const column of ['actor', 'action', 'target', 'request_id', 'created_at']) {
-    await db.schema.createIndex(`audit_log_by_${column}`).on('audit_log').columns([column, 'id']).execute()
-  }
-}
-
-/** What is written stays as it is, whoever holds the connection. */
-async function sealAuditLog(
-  db: Parameters<Migration['up']>[0],
-  dialect: ColumnTypes['dialect'],
-): Promise<void> {
-  if (dialect === 'sqlite') {
-    for (const change of ['update', 'delete']) {
-      await sql
-        .raw(
-          `create trigger audit_log_no_${change} before ${change} on audit_log ` +
-            `begin select raise(abort, 'audit_log is append-only'); end`,
-        )
-        .execute(db)
-    }
-    return
-  }
-  await sql`create or replace function refuse_audit_change() returns trigger language plpgsql as
-    $$ begin raise exception 'audit_log is append-only'; end $$`.execute(db)
-  await sql`create trigger audit_log_sealed before update or delete or truncate on audit_log
-    for each statement execute function refuse_audit_change()`.execute(db)
 }
 
 export const authMigrations: readonly Migration[] = [outboxMigration, initial, identity]
