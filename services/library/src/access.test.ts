@@ -24,6 +24,11 @@ function principal(username: string, rights: Partial<Principal> & { staff?: Staf
 }
 
 const owner = principal('ada')
+const coOwner = principal('uma', {
+  resolved_libraries: ['l1'],
+  writable_libraries: ['l1'],
+  owned_libraries: ['l1'],
+})
 const manager = principal('bob', { resolved_libraries: ['l1'], writable_libraries: ['l1'] })
 const reader = principal('eve', { resolved_libraries: ['l1'] })
 const stranger = principal('mal')
@@ -42,7 +47,8 @@ function outcome(work: () => unknown): string {
 describe('who may do what with a library', () => {
   test.each([
     // who, library, ingest into it, change what is in it, delete what is in it, delete it
-    ['its owner', owner, own, 'true', 'yes', 'yes', 'yes'],
+    ['its principal owner', owner, own, 'true', 'yes', 'yes', 'yes'],
+    ['another owner', coOwner, own, 'true', 'yes', 'yes', 'yes'],
     ['a manager', manager, own, 'true', 'yes', 'yes', 'NOT_ALLOWED'],
     ['a reader', reader, own, 'false', 'NOT_ALLOWED', 'NOT_ALLOWED', 'NOT_ALLOWED'],
     ['a stranger', stranger, own, 'false', 'NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND'],

@@ -86,7 +86,9 @@ async function storeChange(
       { ...texts, ...owner },
       clock().toISOString(),
     )
-    if (!row) throw new HandedOverMeanwhileError()
+    if (!row) {
+      throw (await liveLibrary(tx, seen.uid)) ? new HandedOverMeanwhileError() : new NotFoundError('Library')
+    }
     const by = actorOf(request)
     if (fields.length > 0) {
       await announce(tx, context, 'library.updated.v1', { library_uid: row.uid })

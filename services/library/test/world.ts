@@ -160,8 +160,16 @@ export class World implements AsyncDisposable {
 
   /** A request as the gateway passes it on. */
   async call(who: Person, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
-    const { body, surface = 'rest', delegate = true } = options
-    const principal = await this.principal(who, surface)
+    return this.callAs(await this.principal(who, options.surface ?? 'rest'), method, path, options)
+  }
+
+  /** With what was true of the caller some time ago. */
+  async callAs(
+    principal: Principal,
+    method: string,
+    path: string,
+    { body, delegate = true }: CallOptions = {},
+  ): Promise<Answer> {
     const response = await this.service.fetch(
       new Request(`http://library${path}`, {
         method,
