@@ -6,7 +6,8 @@ import { pipeline } from 'node:stream/promises'
 
 export interface Question {
   method?: string
-  headers?: Record<string, string>
+  /** Several values go out as several lines. */
+  headers?: Record<string, string | string[]>
   /** Address that the request comes from; every address of 127.0.0.0/8 will do on Linux. */
   from?: string
   body?: Iterable<Buffer> | AsyncIterable<Buffer>

@@ -73,6 +73,25 @@ await describeProgram('nginx', nginxProgram, () => {
       })
     })
 
+    test('a terminator that adds a line of its own to what its client claims is understood', async () => {
+      const lines = { 'x-forwarded-for': ['198.51.100.1', '203.0.113.7'] }
+      const { headers } = await asked('/accounts/api/login/', { from: TERMINATOR, headers: lines })
+      expect(headers).toMatchObject({
+        'x-real-ip': '203.0.113.7',
+        'x-forwarded-for': `198.51.100.1, 203.0.113.7, ${TERMINATOR}`,
+      })
+    })
+
+    test('cookies, and where a page is from, are passed on as they are', async () => {
+      const sent = {
+        cookie: 'mnemosyne_session=s',
+        'x-csrf-token': 'c',
+        origin: 'https://memory.example.org',
+        'sec-fetch-site': 'same-origin',
+      }
+      expect((await asked('/accounts/api/session/', { headers: sent })).headers).toMatchObject(sent)
+    })
+
     test.for([
       { from: TERMINATOR, sent: 'https', passed: 'https' },
       { from: TERMINATOR, sent: 'http', passed: 'http' },
