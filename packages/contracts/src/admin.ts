@@ -42,7 +42,7 @@ const users = {
       summary: 'Users (staff)',
       outputStructure: 'detailed',
     })
-    .input(Page.extend({ q: z.string().max(200).optional(), is_active: z.stringbool().optional() }))
+    .input(Page.extend({ q: FreeText(200).optional(), is_active: z.stringbool().optional() }))
     .output(listOf(User)),
   create: base
     .route({
@@ -78,7 +78,7 @@ const users = {
         params: byId,
         query: z.object({
           /** The user name of who owns their libraries from now on. */
-          hand_over_to: z.string().max(150).optional(),
+          hand_over_to: FreeText(150).optional(),
           /** Their libraries go, with all in them. */
           delete_libraries: z.stringbool().default(false),
         }),
@@ -112,7 +112,7 @@ const tokens = {
       summary: "Everybody's tokens, masked (staff)",
       outputStructure: 'detailed',
     })
-    .input(Page.extend({ username: z.string().max(150).optional() }))
+    .input(Page.extend({ username: FreeText(150).optional() }))
     .output(listOf(AdminToken)),
   update: base
     .route({
@@ -143,7 +143,7 @@ const teams = {
       summary: "Everybody's teams (staff)",
       outputStructure: 'detailed',
     })
-    .input(Page.extend({ owner: z.string().max(150).optional() }))
+    .input(Page.extend({ owner: FreeText(150).optional() }))
     .output(listOf(AdminTeam)),
   update: base
     .route({

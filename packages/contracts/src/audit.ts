@@ -1,6 +1,6 @@
 import { oc } from '@orpc/contract'
 import { z } from 'zod'
-import { IsoTime, listOf, Page, Uid } from './common.ts'
+import { FreeText, IsoTime, listOf, Page, Uid } from './common.ts'
 
 /**
  * What somebody did, or was refused. `actor` is a user's id (of a team: its owner), or `anonymous`, `command-line`,
@@ -39,12 +39,12 @@ export const auditContract = {
     .input(
       Page.extend({
         /** A user's id or name. */
-        actor: z.string().max(200).optional(),
-        action: z.string().max(100).optional(),
-        target: z.string().max(1_100).optional(),
-        team_id: z.string().max(64).optional(),
+        actor: FreeText(200).optional(),
+        action: FreeText(100).optional(),
+        target: FreeText(1_100).optional(),
+        team_id: FreeText(64).optional(),
         outcome: AuditRecord.shape.outcome.optional(),
-        request_id: z.string().max(128).optional(),
+        request_id: FreeText(128).optional(),
         since: IsoTime.optional(),
         until: IsoTime.optional(),
       }),

@@ -340,7 +340,7 @@ export const libraryAdminContract = {
       summary: 'All libraries (staff)',
       outputStructure: 'detailed',
     })
-    .input(Page.extend({ owner: z.string().max(150).optional() }))
+    .input(Page.extend({ owner: FreeText(150).optional() }))
     .output(listOf(Library)),
 }
 

@@ -286,6 +286,8 @@ function suite(freshUrl: () => Promise<string>): void {
       expect(await names({ q: '_' })).toEqual([1, ['c_d']])
       expect(await names({ q: '%' })).toEqual([0, []])
       expect(await names({ q: '\\' })).toEqual([0, []])
+      expect(await outcome(client.users.list({ q: 'a\0' }))).toBe('400 q')
+      expect(await outcome(client.tokens.list({ username: 'a\0' }))).toBe('400 username')
       expect(await names({ q: ' ' })).toEqual([5, ['Berta', 'anna', 'c_d', 'ced', 'root']])
       expect(await names({ limit: 2, offset: 1 })).toEqual([5, ['anna', 'c_d']])
       expect(await names({ limit: 2, offset: 9 })).toEqual([5, []])

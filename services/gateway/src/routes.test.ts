@@ -85,6 +85,8 @@ describe('a request that broke off may reach its service once more', () => {
     ['POST', '/profile/api/tokens/1/revoke/', true],
     ['POST', '/profile/api/password/', false],
     ['POST', '/accounts/api/login/', false],
+    ['POST', '/admin/api/users/', false],
+    ['POST', '/admin/api/users/1/logout-everywhere/', true],
   ])('%s %s: %s', (method, path, repeatable) => {
     expect(isRepeatable({ method, url: `http://auth${path}` })).toBe(repeatable)
   })

@@ -70,11 +70,13 @@ const BY_LENGTH = [...ROUTES].sort((a, b) => depth(b) - depth(a))
 
 /**
  * POSTs that do something anew each time, such as to count a failed login, or to mint a token that ends the one before
- * (whose answer may be the one that arrives). All others have an effect once: by a key in the body, or none at all.
+ * (whose answer may be the one that arrives); or that are refused the second time, such as to create a user. All others
+ * have an effect once: by a key in the body, or none at all.
  */
 const NOT_REPEATABLE = [
   '/profile/api/tokens',
   '/profile/api/password',
+  '/admin/api/users',
   '/mcp_server/api/teams/*/rotate',
   LOGIN_PATH,
 ]
