@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { openS3Blobs } from '@mnemosyne/platform'
 import type { S3Bucket } from '@mnemosyne/platform/testing'
 import { locationOf, surroundings } from './stores.ts'
@@ -8,6 +8,9 @@ import { locationOf, surroundings } from './stores.ts'
 /** Where Daedalus keeps its files, and requests to ingest them. */
 export abstract class DaedalusStore {
   abstract write(s3_key: string, bytes: Uint8Array): Promise<void>
+
+  /** Every key in it, with the SHA-256 of its bytes in hex. */
+  abstract contents(): Promise<Map<string, string>>
 
   /** Stores a file, and returns what Daedalus posts to have it ingested. */
   async put(
@@ -22,7 +25,7 @@ export abstract class DaedalusStore {
       title: s3_key.split('/').at(-1),
       file_type: 'text/markdown',
       file_size: bytes.length,
-      content_hash: createHash('sha256').update(bytes).digest('hex'),
+      content_hash: sha256(bytes),
       source: 'daedalus',
       source_ref: s3_key,
       ...more,
@@ -46,6 +49,17 @@ export class DaedalusFolder extends DaedalusStore {
     await mkdir(dirname(join(this.dir, s3_key)), { recursive: true })
     await writeFile(join(this.dir, s3_key), bytes)
   }
+
+  async contents(): Promise<Map<string, string>> {
+    const entries = await readdir(this.dir, { recursive: true, withFileTypes: true })
+    const paths = entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+    const hashes = paths.map(
+      async (path) => [relative(this.dir, path), sha256(await readFile(path))] as const,
+    )
+    return new Map(await Promise.all(hashes))
+  }
 }
 
 /** A bucket of Daedalus's own, which ingest may only read. */
@@ -61,4 +75,15 @@ export class DaedalusBucket extends DaedalusStore {
     await using blobs = await openS3Blobs({ ...locationOf(this.bucket), ...surroundings() })
     await blobs.put(s3_key, bytes)
   }
+
+  async contents(): Promise<Map<string, string>> {
+    await using blobs = await openS3Blobs({ ...locationOf(this.bucket), ...surroundings() })
+    const contents = new Map<string, string>()
+    for await (const key of blobs.list('')) contents.set(key, sha256(await blobs.read(key, 1 << 28)))
+    return contents
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
