@@ -134,6 +134,23 @@ test('an owner whose membership was on its way is a member', async () => {
   expect(memberships).toMatchObject([{ library_uid: libraryUid, role: 'owner' }])
 })
 
+test.each([
+  ['later than', 7, 0],
+  ['before', 0, 7],
+])(
+  'a hand-over that auth knows of %s the library service does not count against a later one',
+  async (_, known, counted) => {
+    const { memberships, libraries } = await restored(async ({ sql }) => {
+      await sql.auth.transaction((tx) =>
+        tx.updateTable('library_membership').set({ hand_overs: known }).execute(),
+      )
+      await sql.library.transaction((tx) => tx.updateTable('library').set({ hand_overs: counted }).execute())
+    })
+    expect(libraries).toMatchObject([{ hand_overs: counted }])
+    expect(memberships).toMatchObject([{ role: 'owner', hand_overs: counted }])
+  },
+)
+
 test('a job in hand waits again, counts as no interruption, and is done at the next start', async () => {
   const { report, jobs, dataDir } = await restored(({ sql }) =>
     sql.ingest.transaction((tx) =>

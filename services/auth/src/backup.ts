@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock, SchemaRecord, Sql } from '@mnemosyne/platform'
 import { audit, serviceActor } from './audit.ts'
-import { forgetLibrary, putOwner } from './memberships.ts'
+import { forgetHandOversAfter, forgetLibrary, putOwner } from './memberships.ts'
 import { type AuthTables, authMigrations } from './schema.ts'
 
 /** What a backup has to know of the schema `auth`. */
@@ -33,15 +33,16 @@ export const authSchema: SchemaRecord<AuthTables> = {
  */
 export async function agreeWithLibraries(
   { sql, clock }: { sql: Sql<AuthTables>; clock: Clock },
-  libraries: readonly { uid: string; owner_username: string | null }[],
+  libraries: readonly { uid: string; owner_username: string | null; hand_overs: number }[],
 ): Promise<void> {
   const by = serviceActor('restore')
   const context = { sql, clock, ids: randomUUID }
   const there = new Set(libraries.map(({ uid }) => uid))
   for (const uid of await namedLibraries(sql)) if (!there.has(uid)) await forgetLibrary(context, by, uid)
-  for (const { uid, owner_username } of libraries) {
+  for (const { uid, owner_username, hand_overs } of libraries) {
     if (owner_username === null || !(await isActive(sql, owner_username))) continue
-    await putOwner(context, by, { library_uid: uid, username: owner_username })
+    await sql.transaction((tx) => forgetHandOversAfter(tx, uid, hand_overs))
+    await putOwner(context, by, { library_uid: uid, username: owner_username, hand_overs })
   }
 }
 

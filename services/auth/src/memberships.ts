@@ -57,6 +57,16 @@ export async function knownHandOvers(db: Db, libraryUid: string): Promise<number
   return most ?? 0
 }
 
+/** A library service that was brought back from a backup may be behind: it counts on from where it is. */
+export async function forgetHandOversAfter(tx: Tx, libraryUid: string, hand_overs: number): Promise<void> {
+  await tx
+    .updateTable('library_membership')
+    .set({ hand_overs })
+    .where('library_uid', '=', libraryUid)
+    .where('hand_overs', '>', hand_overs)
+    .execute()
+}
+
 /**
  * The user whom the library service calls by this name: also one who is being renamed, until that service has
  * followed. With `asOf` whom it called so then: a name may have come to another since.

@@ -2,7 +2,7 @@ import type { Job } from '@mnemosyne/contracts'
 import type { SchemaRecord, Sql } from '@mnemosyne/platform'
 import { jobOrder, recordJob, resetItem } from './store/items.ts'
 import { doomedLibraries, liveLibraries, removeDeletedLibrary } from './store/libraries.ts'
-import { type LibraryTables, libraryMigrations } from './store/tables.ts'
+import { type LibraryRow, type LibraryTables, libraryMigrations } from './store/tables.ts'
 
 /** What a backup has to know of the schema `library`. */
 export const librarySchema: SchemaRecord<LibraryTables> = {
@@ -20,10 +20,11 @@ export const librarySchema: SchemaRecord<LibraryTables> = {
 /** After a restore: the end of deletions that were under way. Returns the libraries that are there. */
 export async function settleLibraries(
   sql: Sql<LibraryTables>,
-): Promise<{ uid: string; owner_username: string | null }[]> {
+): Promise<Pick<LibraryRow, 'uid' | 'owner_username' | 'hand_overs'>[]> {
   for (const uid of await doomedLibraries(sql.read))
     await sql.transaction((tx) => removeDeletedLibrary(tx, uid))
-  return (await liveLibraries(sql.read)).map(({ uid, owner_username }) => ({ uid, owner_username }))
+  const libraries = await liveLibraries(sql.read)
+  return libraries.map(({ uid, owner_username, hand_overs }) => ({ uid, owner_username, hand_overs }))
 }
 
 /**
