@@ -49,8 +49,8 @@ export function assertAnother({ userId }: Administrator, id: string, what: strin
 }
 
 /**
- * Throws DomainError LAST_SUPERUSER when `row` is the only active superuser there is. In a serializable transaction
- * no two of them can go at the same moment.
+ * Throws DomainError LAST_SUPERUSER when `row` is the only active superuser there is. Ask in `changeUsers`: no two of
+ * them can go at the same moment.
  */
 export async function assertAnotherSuperuser(tx: Tx, row: UserRow): Promise<void> {
   if (row.is_superuser !== 1 || row.is_active !== 1) return

@@ -2,6 +2,7 @@ import type { Delegations, Group, User } from '@mnemosyne/contracts'
 import { FieldError, isUniqueViolation } from '@mnemosyne/platform'
 import { type Administrator, assertMayTouch } from './administrators.ts'
 import { audit } from './audit.ts'
+import { changeUsers } from './change-users.ts'
 import type { AuthContext } from './context.ts'
 import { putGroups } from './groups.ts'
 import { hashPassword } from './passwords.ts'
@@ -69,26 +70,23 @@ export async function createUser(
   await settleBeforeTaking(context, username, delegations)
   const { groups } = standing
   try {
-    await context.sql.transaction(
-      async (tx) => {
-        await assertMayTouch(tx, who, standing)
-        await assertNameFree(tx, context, username)
-        await takeName(tx, username)
-        await tx.insertInto('user').values(row).execute()
-        await putGroups(tx, context, who.by, { userId: row.id, groups })
-        await audit(tx, context, who.by, {
-          action: 'user.created',
-          target: row.id,
-          detail: {
-            username,
-            is_staff: standing.is_staff,
-            is_superuser: standing.is_superuser,
-            groups: groups.join(', '),
-          },
-        })
-      },
-      { isolation: 'serializable' },
-    )
+    await changeUsers(context, async (tx) => {
+      await assertMayTouch(tx, who, standing)
+      await assertNameFree(tx, context, username)
+      await takeName(tx, username)
+      await tx.insertInto('user').values(row).execute()
+      await putGroups(tx, context, who.by, { userId: row.id, groups })
+      await audit(tx, context, who.by, {
+        action: 'user.created',
+        target: row.id,
+        detail: {
+          username,
+          is_staff: standing.is_staff,
+          is_superuser: standing.is_superuser,
+          groups: groups.join(', '),
+        },
+      })
+    })
   } catch (cause) {
     if (!isUniqueViolation(cause)) throw cause
     throw nameTaken(username, { cause })

@@ -9,6 +9,7 @@ import {
 } from './administrators.ts'
 import { askLibrary } from './ask-library.ts'
 import { audit } from './audit.ts'
+import { changeUsers } from './change-users.ts'
 import type { AuthContext, Tx } from './context.ts'
 import { putOwnerships } from './ownerships.ts'
 import { finishRenames } from './rename-user.ts'
@@ -49,24 +50,18 @@ export async function deleteUser(
   await withUsername(context, username, async () => {
     const heir = await heirOf(context, id, decision)
     if (!heir && !decision.deleteLibraries) await assertOwnsNone(context, username, delegations)
-    const row = await context.sql.transaction(
-      async (tx) => {
-        const row = await mayDelete(tx, who, id)
-        if (row.is_active === 1) await disable(tx, context, who.by, row)
-        return row
-      },
-      { isolation: 'serializable' },
-    )
+    const row = await changeUsers(context, async (tx) => {
+      const row = await mayDelete(tx, who, id)
+      if (row.is_active === 1) await disable(tx, context, who.by, row)
+      return row
+    })
     context.relay.wake()
     const libraries = await disposeOfLibraries(context, who, { row, heir, decision, delegations })
-    await context.sql.transaction(
-      async (tx) => {
-        await removeUser(tx, context, row, heir)
-        const detail = { username, libraries: libraries.length, handed_over_to: heir?.username ?? null }
-        await audit(tx, context, who.by, { action: 'user.deleted', target: id, detail })
-      },
-      { isolation: 'serializable' },
-    )
+    await changeUsers(context, async (tx) => {
+      await removeUser(tx, context, row, heir)
+      const detail = { username, libraries: libraries.length, handed_over_to: heir?.username ?? null }
+      await audit(tx, context, who.by, { action: 'user.deleted', target: id, detail })
+    })
   })
 }
 

@@ -2,6 +2,7 @@ import type { Delegations } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
 import { askLibrary } from './ask-library.ts'
 import { type Actor, audit, serviceActor } from './audit.ts'
+import { changeUsers } from './change-users.ts'
 import type { AuthContext, Tx } from './context.ts'
 import { usernameKey } from './username.ts'
 import { withUsername } from './username-claims.ts'
@@ -69,7 +70,7 @@ export async function followRename(
       await askLibrary(() =>
         context.library.reassignLibraries({ from, to, renamed: true }, { context: { delegations } }),
       )
-      await context.sql.transaction((tx) => endRename(tx, context, by, rename), { isolation: 'serializable' })
+      await changeUsers(context, (tx) => endRename(tx, context, by, rename))
     })
   } catch (cause) {
     const later =

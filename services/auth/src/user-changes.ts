@@ -7,6 +7,7 @@ import {
   standingOf,
 } from './administrators.ts'
 import { type Actor, audit } from './audit.ts'
+import { changeUsers } from './change-users.ts'
 import { type AuthContext, announce, type Tx } from './context.ts'
 import { checkEmail, checkPassword } from './create-user.ts'
 import { putGroups } from './groups.ts'
@@ -50,9 +51,8 @@ export async function changeUser(
     await settleBeforeTaking(context, username, delegations, { forId: id })
   }
   const password_hash = typeof password === 'string' ? await hashPassword(password) : password
-  const rename = await context.sql.transaction(
-    (tx) => changeInTransaction(tx, context, who, { id, changes, password_hash }),
-    { isolation: 'serializable' },
+  const rename = await changeUsers(context, (tx) =>
+    changeInTransaction(tx, context, who, { id, changes, password_hash }),
   )
   context.relay.wake()
   if (rename) await followRename(context, who.by, rename, delegations)

@@ -1,5 +1,6 @@
 import { setInterval } from 'node:timers'
 import { DomainError } from '@mnemosyne/platform'
+import { changeUsers } from './change-users.ts'
 import type { AuthContext, Tx } from './context.ts'
 
 type ClaimContext = Pick<AuthContext, 'sql' | 'clock' | 'ids' | 'log'>
@@ -33,7 +34,7 @@ export async function withUsername<T>(
   }
 }
 
-/** Throws DomainError USERNAME_BUSY while somebody works on what stands under the name. */
+/** Ask in `changeUsers`. Throws DomainError USERNAME_BUSY while somebody works on what stands under the name. */
 export async function assertUnclaimed(tx: Tx, { clock }: Pick<AuthContext, 'clock'>, username: string) {
   const held = await tx
     .selectFrom('username_claim')
@@ -46,7 +47,7 @@ export async function assertUnclaimed(tx: Tx, { clock }: Pick<AuthContext, 'cloc
 
 async function claim(context: ClaimContext, username: string, claim_id: string): Promise<void> {
   const now = context.clock().toISOString()
-  const claimed = await context.sql.transaction((tx) =>
+  const claimed = await changeUsers(context, (tx) =>
     tx
       .insertInto('username_claim')
       .values({ username, claim_id, until: lease(context) })

@@ -14,7 +14,7 @@ import { assertUnclaimed, withUsername } from './username-claims.ts'
 const AFTERMATH_MS = 120_000
 
 /**
- * Throws DomainError USERNAME_TAKEN when another user has the name, or one that looks like it, or is about to; and
+ * Ask in `changeUsers`. Throws DomainError USERNAME_TAKEN when another user has the name, or one that looks like it, or is about to; and
  * USERNAME_BUSY.
  */
 export async function assertNameFree(

@@ -201,10 +201,10 @@ function suite(freshUrl: () => Promise<string>): void {
     test('of two superusers who disable each other at the same moment one stays', async () => {
       const { id: second } = await createUser('second', { superuser: true })
       const first = (await world.auth.admin.listUsers({ q: 'root' }))[0]!.id
-      const outcomes = await Promise.all([
-        outcome((await adminAs('root')).users.update({ id: second, is_active: false })),
-        outcome((await adminAs('second')).users.update({ id: first, is_active: false })),
-      ])
+      const clients = [await adminAs('root'), await adminAs('second')]
+      const outcomes = await Promise.all(
+        [second, first].map((id, at) => outcome(clients[at]!.users.update({ id, is_active: false }))),
+      )
       expect(outcomes.filter((each) => each === 'ok')).toHaveLength(1)
       const active = await world.auth.admin.listUsers({ is_active: true })
       expect(active).toHaveLength(1)
@@ -266,6 +266,16 @@ function suite(freshUrl: () => Promise<string>): void {
         ),
       )
       expect(outcomes.sort()).toEqual(['USERNAME_TAKEN', 'USERNAME_TAKEN', 'USERNAME_TAKEN', 'made'])
+    })
+
+    test('is created, and renamed, beside many others at the same moment', async () => {
+      const names = Array.from({ length: 40 }, (_, at) => `user-${at}`)
+      await Promise.all(names.map((name) => createUser(name)))
+      await Promise.all(
+        names.map((username) => world.auth.admin.renameUser({ username, to: `x${username}` }, world.call)),
+      )
+      const listed = await world.auth.admin.listUsers({ q: 'xuser-' })
+      expect(listed.map(({ username }) => username)).toEqual(names.map((name) => `x${name}`).sort())
     })
 
     test('is found by a part of name, address and names, in either case, by page', async () => {
