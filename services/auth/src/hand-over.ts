@@ -1,3 +1,4 @@
+import type { MembershipRole } from '@mnemosyne/contracts'
 import { DomainError } from '@mnemosyne/platform'
 import { type Actor, audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
@@ -69,11 +70,15 @@ async function demoteFormerOwner(
     .executeTakeFirst()
   if (numDeletedRows === 0n) return
   const membership = { user_id: former.id, library_uid, role: 'manager' as const }
-  await tx
+  const { numInsertedOrUpdatedRows } = await tx
     .insertInto('library_membership')
     .values({ ...membership, created_at: context.clock().toISOString() })
     .onConflict((conflict) => conflict.columns(['user_id', 'library_uid', 'role']).doNothing())
-    .execute()
-  const detail = { from: former.username, to: present?.username ?? to, hand_overs }
-  await audit(tx, context, by, { action: 'library.handed_over', target: library_uid, detail })
+    .executeTakeFirst()
+  // That the library was handed over is told by the library service, which does it.
+  const of = { user_id: former.id, username: former.username }
+  const told = (action: string, role: MembershipRole) =>
+    audit(tx, context, by, { action, target: library_uid, detail: { ...of, role } })
+  await told('membership.removed', 'owner')
+  if (numInsertedOrUpdatedRows) await told('membership.added', 'manager')
 }

@@ -72,10 +72,18 @@ function suite(freshUrl: () => Promise<string>): void {
       await hear(FIRST)
       await hear(FIRST)
       expect(await owners()).toEqual(['olive manager', 'omar owner', 'sam owner'])
-      const audited = await world.audited('library.handed_over')
+      const olive = { user_id: world.ids.olive, username: 'olive' }
+      const audited = await world.audited('membership.removed')
       expect(audited.map(({ actor, detail }) => [actor, detail])).toEqual([
-        [world.ids.olive, { from: 'olive', to: 'sam', hand_overs: 1 }],
+        [world.ids.olive, { ...olive, role: 'owner' }],
       ])
+      const added = await world.audited('membership.added')
+      expect(
+        added.filter(({ detail }) => detail.role === 'manager').map(({ detail }) => detail),
+      ).toContainEqual({
+        ...olive,
+        role: 'manager',
+      })
     })
 
     test('by another owner leaves them what they are', async () => {
