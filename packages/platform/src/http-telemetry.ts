@@ -1,5 +1,14 @@
 import type { FetchHandler, ServiceName } from '@mnemosyne/contracts'
-import { type Metrics, markFailed, SpanKind, span, traceHeaders, untraced, withTrace } from './telemetry.ts'
+import {
+  currentRequest,
+  type Metrics,
+  markFailed,
+  SpanKind,
+  span,
+  traceHeaders,
+  untraced,
+  withTrace,
+} from './telemetry.ts'
 
 /** Spans and metrics of HTTP: https://opentelemetry.io/docs/specs/semconv/http/http-spans/, but no path and no query. */
 
@@ -83,11 +92,13 @@ function inServerSpan(
       async (active) => {
         const response = await answer()
         const { operation, route } = matched
+        const { user_id } = currentRequest()
         active.updateName(nameOf(method, route))
         active.setAttributes({
           'mnemosyne.operation': operation,
           'http.response.status_code': response.status,
           ...(route && { 'http.route': route }),
+          ...(user_id && { 'user.id': user_id }),
         })
         if (response.status >= 500) markFailed(active, String(response.status))
         return response

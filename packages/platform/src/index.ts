@@ -148,6 +148,7 @@ export {
   inRequest,
   Metrics,
   markFailed,
+  noteActingUser,
   type Span,
   SpanKind,
   span,

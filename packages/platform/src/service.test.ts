@@ -164,6 +164,17 @@ describe('a service answers', () => {
   })
 })
 
+test('what is logged of a request names the id of the acting user, and no name', async () => {
+  const user = { id: 'u-77', username: 'jocasta', staff: 'none' as const }
+  const headers = { 'x-request-id': 'r-77' }
+  await call('/echo/ab/', '{"times":2}', headers, { ...servicePrincipal('rest'), kind: 'team', user })
+  const line = lines.find((each) => each.includes('"r-77"'))
+  expect(JSON.parse(line!)).toMatchObject({ msg: 'request', user_id: 'u-77' })
+  await call('/echo/ab/', '{"times":2}', { 'x-request-id': 'r-78' })
+  expect(JSON.parse(lines.find((each) => each.includes('"r-78"'))!)).not.toHaveProperty('user_id')
+  expect(lines.join()).not.toContain('jocasta')
+})
+
 describe('a typed client', () => {
   test('calls in the same process with its delegation, and throws refusals', async () => {
     const client = createClient(contract, { fetch: (request) => app(request), audience: 'search' })

@@ -19,7 +19,7 @@ import { DomainError, FieldError } from './errors.ts'
 import { type Matched, observeServing, probeAt } from './http-telemetry.ts'
 import type { Logger } from './log.ts'
 import type { Readiness } from './readiness.ts'
-import { inRequest, type Metrics } from './telemetry.ts'
+import { inRequest, type Metrics, noteActingUser } from './telemetry.ts'
 
 /** A running service: a fetch handler and its end. In one process it is called, apart it is listened for. */
 export interface Service {
@@ -99,8 +99,10 @@ function routed(options: ServiceAppOptions): Hono<AppEnv> {
   const app = new Hono<AppEnv>({ strict: false })
   const principalOf = async (request: Request): Promise<RequestContext> => {
     if (!verify) throw new AssertionError()
+    const principal = await verify(request.headers.get(PRINCIPAL_HEADER))
+    noteActingUser(principal.user)
     return {
-      principal: await verify(request.headers.get(PRINCIPAL_HEADER)),
+      principal,
       delegations: parseDelegations(request.headers.get(DELEGATION_HEADER)),
       requestId: request.headers.get(REQUEST_ID_HEADER) ?? '',
       signal: request.signal,

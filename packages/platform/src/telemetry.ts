@@ -14,15 +14,21 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { version } from './version.ts'
 
 const tracer = trace.getTracer('mnemosyne')
-const requests = new AsyncLocalStorage<{ request_id: string }>()
+const requests = new AsyncLocalStorage<{ request_id: string; user_id?: string }>()
 
 /** Runs `work` with a request id that every log line inside it carries. */
 export function inRequest<T>(requestId: string, work: () => T): T {
   return requests.run({ request_id: requestId }, work)
 }
 
-/** `{request_id}` of the request being served, or `{}`. */
-export function currentRequest(): { request_id?: string } {
+/** Whoever acts in the request being served: log lines from here on, and its span, carry the id. */
+export function noteActingUser(user: { id: string } | null): void {
+  const request = requests.getStore()
+  if (request && user) request.user_id = user.id
+}
+
+/** `{request_id, user_id}` of the request being served, as far as they are known. */
+export function currentRequest(): { request_id?: string; user_id?: string } {
   return requests.getStore() ?? {}
 }
 

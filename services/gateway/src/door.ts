@@ -1,5 +1,5 @@
 import type { Principal, RefusalReason, Surface } from '@mnemosyne/contracts'
-import type { AppEnv, Logger, Metrics } from '@mnemosyne/platform'
+import { type AppEnv, type Logger, type Metrics, noteActingUser } from '@mnemosyne/platform'
 import type { Context } from 'hono'
 import { type Authenticate, AuthUnavailableError, anonymous } from './authenticate.ts'
 import type { ClientAddress } from './client-address.ts'
@@ -74,6 +74,7 @@ export function createDoor(
     const resolution = await authenticate(credential, surface)
     if (resolution.outcome === 'refused') return resolution
     const { principal } = resolution
+    noteActingUser(principal.user)
     log.debug({ kind: principal.kind, libraries: principal.resolved_libraries.length, surface }, 'resolved')
     return principal
   }

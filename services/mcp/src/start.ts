@@ -15,6 +15,7 @@ import {
   canonicalAddress,
   type Logger,
   type Metrics,
+  noteActingUser,
   PEER_HEADER,
   type Readiness,
   type Service,
@@ -84,6 +85,7 @@ export async function startMcp(deps: McpServiceDeps): Promise<Service> {
       recordRefusal(deps.audit, request, admitted.reason)
       return challenge(request, admitted.refusal, caller.outcome === 'refused')
     }
+    noteActingUser(admitted.principal.user)
     return handler.fetch(request, { authInfo: carry(admitted.principal) })
   }
 

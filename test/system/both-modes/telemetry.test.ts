@@ -440,6 +440,22 @@ describe('the log', () => {
   })
 })
 
+test('who acts is told by the same id in logs and spans, from the gateway into the worker', () => {
+  const logged = log.flatMap(({ request_id, component, user_id }) =>
+    request_id === REQUEST_ID && user_id ? [{ component, user_id }] : [],
+  )
+  expect(new Set(logged.map(({ component }) => component))).toEqual(new Set(['gateway', 'search']))
+  const [user] = logged.map(({ user_id }) => user_id)
+  expect(user).toMatch(/^[0-9a-f-]{36}$/)
+  const stages = spans.filter(({ name }) => /^ingest \w+$/.test(name))
+  expect(stages.length).toBeGreaterThan(5)
+  expect(new Set(stages.map(({ attributes }) => attributes['user.id']))).toEqual(new Set([user]))
+  const served = spans.filter(({ kind, name }) => kind === 'SERVER' && name.startsWith('POST /library/api/'))
+  expect(served.length).toBeGreaterThan(5)
+  expect(served.filter(({ attributes }) => attributes['user.id'] !== user).map(shown)).toEqual([])
+  expect(log.filter(({ msg, user_id }) => msg === 'job completed' && user_id !== user)).toEqual([])
+})
+
 describe('metrics', () => {
   const documented = () =>
     tableOf('Metrics').map(([name, type, , labels, , only]) => ({
@@ -497,6 +513,10 @@ const DID_NOT_HAPPEN = new Set([
   'mnemosyne_processing_queue_length',
   'mnemosyne_embedding_endpoint_left_alone',
   'mnemosyne_embedding_queue_length',
+  'mnemosyne_audit_dropped_total',
+  'mnemosyne_audit_waiting',
+  'mnemosyne_auth_logins_total',
+  'mnemosyne_team_rotate_upserts_total',
   'mnemosyne_gateway_auth_failures_total',
   'mcp_auth_failures_total',
   // Nothing but what both ends understand gets onto the bus of one process.
