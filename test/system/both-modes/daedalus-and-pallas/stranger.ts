@@ -157,7 +157,7 @@ const ATTEMPTS: readonly Attempt[] = [
     ({ team }) => `/admin/api/teams/${team}/`,
     () => ({ active: false }),
   ),
-  // attempt(403, 'GET', ({ library }) => `/admin/api/jobs/?library_uid=${library}`),
+  attempt(403, 'GET', ({ library }) => `/admin/api/jobs/?library_uid=${library}`),
 ]
 
 /** A request to ingest what is in nobody's library. */
