@@ -1,7 +1,17 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PRINCIPAL_HEADER, type Principal, SERVICE_NAMES, servicePrincipal } from '@mnemosyne/contracts'
+import {
+  authInternalContract,
+  createClient,
+  libraryContract,
+  libraryInternalContract,
+  PRINCIPAL_HEADER,
+  type Principal,
+  SERVICE_NAMES,
+  servicePrincipal,
+} from '@mnemosyne/contracts'
 import {
   type AssertionKeys,
   createSigner,
@@ -17,6 +27,7 @@ import { readSettings } from '../src/system/settings.ts'
 let home: string
 let keys: AssertionKeys
 let system: System
+let library_uid: string
 
 /** With a key that is not used any more beside the one that signs, as in a rotation. */
 beforeAll(async () => {
@@ -29,6 +40,15 @@ beforeAll(async () => {
     ASSERTION_KEYS: JSON.stringify({ keys: [...keys.keys, ...before.keys] }),
   }
   system = await openSystem({ settings: readSettings(env, { dataDir: join(home, 'data') }), env, version })
+  await system.admin.createUser({
+    username: 'eve',
+    email: '',
+    staff: false,
+    superuser: false,
+    password: null,
+  })
+  const eve = createClient(libraryContract, { url: 'http://mnemosyne', fetch: system.localFetch })
+  library_uid = (await eve.libraries.create({ name: 'Hers', library_type: 'technical' })).uid
 })
 afterAll(async () => {
   await system.close()
@@ -102,33 +122,74 @@ describe.each(BELIEVERS)('%s', (service) => {
   })
 })
 
-describe('what only services ask of auth', () => {
-  const uid = '00000000-0000-4000-8000-00000000000a'
-  const person = { id: uid, username: 'ada', staff: 'none' as const }
-  const CALLERS: Record<string, Partial<Principal>> = {
-    'a user': { kind: 'user_token', user: person, token_id: uid },
-    staff: { kind: 'user_token', user: { ...person, staff: 'delete' }, token_id: uid },
-    'a team': { kind: 'team', surface: 'mcp', user: person, team_id: uid },
-    'a session': { kind: 'session', user: person, session_id: uid },
-    'the command line': { kind: 'local', user: person },
-    nobody: { kind: 'anonymous', surface: 'mcp' },
-  }
-  const OPERATIONS: [path: string, init: RequestInit][] = [
-    ['/internal/auth/resolve/', post(RESOLVE)],
-    ['/internal/auth/audit/', post({ records: [] })],
-  ]
+const uid = '00000000-0000-4000-8000-00000000000a'
+const person = { id: uid, username: 'ada', staff: 'none' as const }
+const boss = { ...person, staff: 'delete' as const }
 
-  test.each(Object.keys(CALLERS))('is refused to %s', async (name) => {
+const CALLERS = {
+  'a user': { kind: 'user_token', user: person, token_id: uid },
+  staff: { kind: 'user_token', user: boss, token_id: uid },
+  'staff over MCP': { kind: 'user_token', surface: 'mcp', user: boss, token_id: uid },
+  'a team': { kind: 'team', surface: 'mcp', user: person, team_id: uid },
+  'a team of staff': { kind: 'team', surface: 'mcp', user: boss, team_id: uid },
+  'a session': { kind: 'session', user: person, session_id: uid },
+  'a session of staff': { kind: 'session', user: boss, session_id: uid },
+  'the command line': { kind: 'local', user: person },
+  nobody: { kind: 'anonymous', surface: 'mcp' },
+} satisfies Record<string, Partial<Principal>>
+type Caller = keyof typeof CALLERS
+
+const STAFF: Caller[] = ['staff', 'a session of staff']
+
+interface Rule {
+  input: (about: { library_uid: string; owner: string }) => unknown
+  may?: Caller[]
+}
+
+/** Whom each operation between services refuses, when it is about what is somebody else's. */
+const INTERNAL: { [service in 'auth' | 'library']: Record<string, Rule | 'anybody'> } = {
+  auth: {
+    resolve: { input: () => RESOLVE },
+    recordAudit: { input: () => ({ records: [] }) },
+    putOwner: { input: ({ library_uid, owner }) => ({ library_uid, username: owner }), may: STAFF },
+    recordHandOver: {
+      input: ({ library_uid, owner }) => ({ library_uid, from: owner, to: 'ada', hand_overs: 1 }),
+      may: STAFF,
+    },
+    forgetLibrary: { input: ({ library_uid }) => ({ library_uid }), may: STAFF },
+  },
+  library: {
+    librariesOf: { input: ({ owner }) => ({ owner_username: owner, workspace_ids: ['x'] }) },
+    ownedLibraries: { input: ({ owner }) => ({ owner_username: owner }), may: STAFF },
+    reassignLibraries: { input: ({ owner }) => ({ from: owner, to: 'ada' }), may: STAFF },
+    deleteLibrariesOf: { input: ({ owner }) => ({ owner_username: owner }), may: STAFF },
+    globalLibraries: 'anybody',
+    principalOwner: 'anybody',
+    // Of what is the caller's own.
+    ingestTarget: 'anybody',
+  },
+}
+const CONTRACTS = { auth: authInternalContract, library: libraryInternalContract }
+
+describe.each(['auth', 'library'] as const)('what services ask of %s', (service) => {
+  test('has all its rules here', () => {
+    expect(Object.keys(INTERNAL[service]).sort()).toEqual(Object.keys(CONTRACTS[service]).sort())
+  })
+
+  test.each(Object.keys(CALLERS) as Caller[])('is refused to %s', async (caller) => {
     const sign = await createSigner('gateway', keys)
-    const principal = { ...servicePrincipal('rest'), ...CALLERS[name] }
-    const assertion = await sign(principal, 'auth')
-    for (const operation of OPERATIONS) {
-      const answer = await ask('auth', operation, assertion)
-      expect({ path: operation[0], status: answer.status, body: await answer.json() }).toEqual({
-        path: operation[0],
-        status: 403,
-        body: { detail: expect.stringContaining('Only services') },
-      })
+    const assertion = await sign({ ...servicePrincipal('rest'), ...CALLERS[caller] } as Principal, service)
+    for (const [operation, rule] of Object.entries(INTERNAL[service])) {
+      if (rule === 'anybody') continue
+      const { path } = (CONTRACTS[service] as Record<string, { '~orpc': { route: { path?: string } } }>)[
+        operation
+      ]!['~orpc'].route
+      // Those who may are asked about nothing, so that eve keeps what she has.
+      const may = rule.may?.includes(caller) ?? false
+      const about = may ? { library_uid: randomUUID(), owner: 'nobody' } : { library_uid, owner: 'eve' }
+      const { status } = await ask(service, [path!, post(rule.input(about))], assertion)
+      if (may) expect([200, 204, 404], operation).toContain(status)
+      else expect({ operation, status }).toEqual({ operation, status: 403 })
     }
   })
 })

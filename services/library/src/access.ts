@@ -18,10 +18,10 @@ export function assertService({ kind }: Principal): void {
   if (kind !== 'service') throw new NotAllowedError('Only services may ask this.')
 }
 
-/** Throws NotAllowedError unless a service asks, or staff stand behind it, who may change and delete users. */
-export function assertServiceOrStaff({ kind, user }: Principal): void {
-  if (kind !== 'service' && !hasStaffLevel(user, 'change'))
-    throw new NotAllowedError('Only services and staff may ask this.')
+/** Throws NotAllowedError unless a service asks, or staff stand behind it, over REST, who may change users. */
+export function assertServiceOrStaff({ kind, surface, user }: Principal): void {
+  if (kind === 'service' || (surface === 'rest' && hasStaffLevel(user, 'change'))) return
+  throw new NotAllowedError('Only services and staff may ask this.')
 }
 
 /** An owner member; or the principal owner, when the library was made a moment ago. */

@@ -47,13 +47,18 @@ function assertService({ kind }: Principal, what: string): void {
   if (kind !== 'service') throw new DomainError('NOT_A_SERVICE', `Only services ${what}.`)
 }
 
+/** The person behind a call over REST. Over MCP nobody changes anything, whoever owns the team. */
+const personOn = ({ surface, user }: Principal) => (surface === 'rest' ? user : null)
+
 /** Services, staff, the library's owners as of now, and `self`. */
 async function assertMayGive(
   { sql }: AuthContext,
-  { kind, user }: Principal,
+  principal: Principal,
   libraryUid: string,
   self: string,
 ): Promise<void> {
+  const { kind } = principal
+  const user = personOn(principal)
   if (kind === 'service' || hasStaffLevel(user, 'change') || user?.username === self) return
   if (user && (await highestRole(sql.read, user.id, libraryUid)) === 'owner') return
   throw new DomainError('NOT_FOR_ANOTHER', 'Only its owners and staff make somebody else an owner.')
@@ -62,9 +67,11 @@ async function assertMayGive(
 /** Services, staff, and its owners; when it has no members any more, it may be forgotten once more. */
 async function assertMayForget(
   { sql }: AuthContext,
-  { kind, user }: Principal,
+  principal: Principal,
   libraryUid: string,
 ): Promise<void> {
+  const { kind } = principal
+  const user = personOn(principal)
   if (kind === 'service' || hasStaffLevel(user, 'delete')) return
   if (user && (await highestRole(sql.read, user.id, libraryUid)) === 'owner') return
   if (!(await hasMembers(sql.read, libraryUid))) return
