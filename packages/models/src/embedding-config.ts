@@ -1,6 +1,7 @@
 import { about, ConfigError, Count, type Logger, type Metrics, secret } from '@mnemosyne/platform'
 import { z } from 'zod'
-import { addressFault } from './endpoint/address.ts'
+import { endpointRoot } from './endpoint/address.ts'
+import { EMBEDDING } from './endpoint/kind.ts'
 import { openEndpointEmbedder } from './endpoint-embedder.ts'
 import { findModel, type ModelProgress, modelCacheDir } from './find-model.ts'
 import { openLocalEmbedder } from './local-embedder.ts'
@@ -9,13 +10,7 @@ import type { Embedder } from './port.ts'
 /** The variables that choose an embedding model, to be spread into a service's own. */
 export const embeddingVariables = {
   EMBEDDING_BASE_URL: about(
-    z
-      .string()
-      .superRefine((url, context) => {
-        const fault = addressFault(url)
-        if (fault) context.addIssue({ code: 'custom', message: fault })
-      })
-      .optional(),
+    endpointRoot(EMBEDDING).optional(),
     'root of an OpenAI-compatible endpoint for embeddings, /v1 included; without it a local model is used',
   ),
   EMBEDDING_MODEL: about(z.string().optional(), "the endpoint's name for the embedding model"),
@@ -70,7 +65,7 @@ export interface OpenConfiguredOptions {
  *
  * Without a local model the system works by full text and graph: that is an answer and no error. An endpoint is a
  * choice: no other model takes its place. Rejects with `ConfigError` without `EMBEDDING_MODEL`; with a retryable
- * `EmbeddingError` when the endpoint has to be asked for the dimensions and does not answer, and then nothing is left
+ * `ModelError` when the endpoint has to be asked for the dimensions and does not answer, and then nothing is left
  * open: call again.
  */
 export async function openConfiguredEmbedder(

@@ -11,11 +11,13 @@ import { embedderContract } from './testing/embedding-contract.ts'
 import {
   type EmbeddingServer,
   type EmbeddingServerOptions,
-  type Fault,
   type Item,
   startEmbeddingServer,
 } from './testing/embedding-server.ts'
+import type { Fault as FaultOf } from './testing/model-server.ts'
 import { modelForSuite } from './testing/test-model.ts'
+
+type Fault = FaultOf<Item>
 
 const silent = createLog({ component: 'test', level: 'silent' })
 const dir = await modelForSuite('endpoint over the local model')

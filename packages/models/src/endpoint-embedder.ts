@@ -1,10 +1,10 @@
 import type { Metrics } from '@mnemosyne/platform'
 import { approximateTokens } from './approximate-tokens.ts'
 import { observeEmbedding } from './embedding-metrics.ts'
-import { addressFault } from './endpoint/address.ts'
+import { checkEndpoint } from './endpoint/address.ts'
 import { Endpoint, type EndpointOptions } from './endpoint/endpoint.ts'
-import { InvalidEndpoint } from './endpoint/errors.ts'
 import { type Forms, formsOf, revisionOf } from './endpoint/forms.ts'
+import { EMBEDDING } from './endpoint/kind.ts'
 import { familyOf, type Instructions, type ModelFamily } from './endpoint/model-family.ts'
 import type { Embedder, EmbeddingModel } from './port.ts'
 import { QueryCache, queryKey } from './query-cache.ts'
@@ -39,7 +39,7 @@ export async function openEndpointEmbedder(
   options: EndpointEmbedderOptions,
 ): Promise<Embedder & AsyncDisposable> {
   const { model: name, log, metrics, tokenizerDir } = options
-  checkOptions(options)
+  checkEndpoint(EMBEDDING, options)
   const countTokens = tokenizerDir ? openTokenizer(tokenizerDir).count : approximateTokens
   const endpoint = new Endpoint(options)
   const forms = formsOf(familyWith(options), countTokens)
@@ -51,7 +51,7 @@ export async function openEndpointEmbedder(
     const revision = revisionOf(name, dimensions, forms.family)
     const model: EmbeddingModel = { name, dimensions, maxTokens, revision, takesInstructions }
     const { host } = endpoint.url
-    log.info({ model: name, host, dimensions, maxTokens, instructions }, 'embedding endpoint in use')
+    log.info({ model: name, host, dimensions, maxTokens, instructions }, `${EMBEDDING.name} in use`)
     return embedderOver(endpoint, model, forms, countTokens, metrics)
   } catch (error) {
     await endpoint.close()
@@ -111,12 +111,4 @@ function familyWith(options: EndpointEmbedderOptions): ModelFamily {
     queryPrefix: queryPrefix ?? family.queryPrefix,
     passagePrefix: passagePrefix ?? family.passagePrefix,
   }
-}
-
-function checkOptions({ baseUrl, model, apiKey }: EndpointEmbedderOptions): void {
-  const fault = addressFault(baseUrl)
-  if (fault) throw new InvalidEndpoint(`The address of the embedding endpoint ${fault}.`)
-  if (model === '') throw new InvalidEndpoint('The embedding endpoint needs the name of a model.')
-  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey))
-    throw new InvalidEndpoint('EMBEDDING_API_KEY holds characters that no key has.')
 }

@@ -14,6 +14,7 @@ export {
   InvalidEndpoint,
 } from './endpoint/errors.ts'
 export { type EndpointEmbedderOptions, openEndpointEmbedder } from './endpoint-embedder.ts'
+export { type EndpointRerankerOptions, openEndpointReranker } from './endpoint-reranker.ts'
 export {
   type FindModelOptions,
   findModel,
@@ -22,14 +23,16 @@ export {
   modelCacheDir,
 } from './find-model.ts'
 export { type LocalEmbedderOptions, openLocalEmbedder } from './local-embedder.ts'
+export { ModelError } from './model-error.ts'
 export {
   type Embedder,
   EmbedderClosed,
   EmbedderCrashed,
-  EmbeddingError,
   type EmbeddingModel,
   type EmbedOptions,
   ModelUnusable,
   type QueryOptions,
 } from './port.ts'
+export { openConfiguredReranker, type RerankerConfig, rerankerVariables } from './reranker-config.ts'
+export type { Reranker, RerankOptions } from './reranker-port.ts'
 export { openTokenizer, type TextTokenizer } from './tokenizer.ts'

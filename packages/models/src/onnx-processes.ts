@@ -2,9 +2,10 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from '@mnemosyne/platform'
+import { ModelError } from './model-error.ts'
 import type { ModelFolder } from './model-folder.ts'
 import type { Question, Reply } from './onnx-process.ts'
-import { EmbedderClosed, EmbedderCrashed, EmbeddingError, ModelUnusable } from './port.ts'
+import { EmbedderClosed, EmbedderCrashed, ModelUnusable } from './port.ts'
 
 /** What a process can be asked. */
 export type Work =
@@ -168,7 +169,7 @@ export class OnnxProcesses {
     slot.inHand.delete(reply.id)
     slot.since = performance.now()
     if (reply.kind === 'answer') task?.resolve(own(reply.answer))
-    else task?.reject(new EmbeddingError(`The embedding model refused a text: ${reply.reason}.`))
+    else task?.reject(new ModelError(`The embedding model refused a text: ${reply.reason}.`))
   }
 
   #replace(slot: Slot, cause: unknown): void {
@@ -193,7 +194,7 @@ export class OnnxProcesses {
     this.#timers.add(timer)
   }
 
-  #rejectWaiting(error: EmbeddingError): void {
+  #rejectWaiting(error: ModelError): void {
     for (const task of [...this.#urgent, ...this.#waiting]) task.reject(error)
     this.#urgent.clear()
     this.#waiting.clear()

@@ -1,3 +1,5 @@
+import { ModelError } from './model-error.ts'
+
 /** What identifies an embedding model and the vectors it makes. */
 export interface EmbeddingModel {
   /** For people and for records, for example `bge-small-en-v1.5-q`. */
@@ -35,7 +37,7 @@ export interface QueryOptions extends EmbedOptions {
  * do not depend on which other texts were asked for at the same time. Text longer than the model can read
  * is cut at `maxTokens`. Any string has a vector: empty, unpaired surrogates and NUL included.
  *
- * Failures are `EmbeddingError`s; `retryable` says whether the same call may succeed later.
+ * Failures are `ModelError`s; `retryable` says whether the same call may succeed later.
  */
 export interface Embedder {
   readonly model: EmbeddingModel
@@ -54,28 +56,21 @@ export interface Embedder {
   close(): Promise<void>
 }
 
-/** A call for vectors that failed. `code` is stable; `retryable` tells "try again" from "never will work". */
-export class EmbeddingError extends Error {
-  override readonly name: string = 'EmbeddingError'
-  readonly code: string = 'embedding_failed'
-  readonly retryable: boolean = false
-}
-
 /** The process that runs the model died while the call was in hand; a new one is being started. */
-export class EmbedderCrashed extends EmbeddingError {
+export class EmbedderCrashed extends ModelError {
   override readonly name = 'EmbedderCrashed'
   override readonly code = 'embedder_crashed'
   override readonly retryable = true
 }
 
 /** The embedder was closed before or during the call. */
-export class EmbedderClosed extends EmbeddingError {
+export class EmbedderClosed extends ModelError {
   override readonly name = 'EmbedderClosed'
   override readonly code = 'embedder_closed'
 }
 
 /** The files in a model folder are missing, damaged or of a kind that is not understood. */
-export class ModelUnusable extends EmbeddingError {
+export class ModelUnusable extends ModelError {
   override readonly name = 'ModelUnusable'
   override readonly code = 'model_unusable'
 }

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GraphUnavailableError, LibraryGoneError } from '@mnemosyne/graph'
-import { EmbedderCrashed, EmbeddingError } from '@mnemosyne/models'
+import { EmbedderCrashed, ModelError } from '@mnemosyne/models'
 import { BlobStoreFullError, SqlUnavailableError } from '@mnemosyne/platform'
 import { describePostgres } from '@mnemosyne/platform/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -157,7 +157,7 @@ describe('a fault that stays', () => {
   it('fails at once when the model refuses a passage', async () => {
     await using world = await World.open(ground)
     const { ports } = await world.start()
-    ports.fail('embedder.embedPassages', new EmbeddingError('tensor 7 of /opt/x'))
+    ports.fail('embedder.embedPassages', new ModelError('tensor 7 of /opt/x'))
     const job = await world.ended((await world.ingest(manual('valve'))).job_id)
     expect(job.error).toBe('The embedding model refused a passage of the document; the log has the reason.')
   })

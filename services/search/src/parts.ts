@@ -1,6 +1,6 @@
 import type { Degraded } from '@mnemosyne/contracts'
 import { GraphError } from '@mnemosyne/graph'
-import { EmbeddingError } from '@mnemosyne/models'
+import { ModelError } from '@mnemosyne/models'
 import { DomainError, type Logger, type Metrics, span } from '@mnemosyne/platform'
 import { searchCancelled, searchUnavailable } from './errors.ts'
 
@@ -121,7 +121,7 @@ export class Parts {
 
   #reason(error: unknown): string {
     if (error instanceof PartTimeout) return `No answer within ${this.#timeoutMs} ms.`
-    if (error instanceof PartUnavailable || error instanceof GraphError || error instanceof EmbeddingError)
+    if (error instanceof PartUnavailable || error instanceof GraphError || error instanceof ModelError)
       return error.message
     return 'It failed. The log has the reason under this request id.'
   }

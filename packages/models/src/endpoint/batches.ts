@@ -1,7 +1,9 @@
 import type { Logger } from '@mnemosyne/platform'
 import { EndpointRefused, EndpointTooLarge } from './errors.ts'
+import type { EndpointKind } from './kind.ts'
 
-type Send = (texts: readonly string[]) => Promise<Float32Array[]>
+/** One result for each text, in order. */
+type Send<T> = (texts: readonly string[]) => Promise<T[]>
 
 /** What is left of a text, when it is too long for the endpoint. */
 const SHORTENED = 0.7
@@ -11,12 +13,14 @@ const SHORTEST = 64
  * Sends texts in batches that the endpoint takes. A batch that is too large is halved; when both halves were taken
  * as they are, no larger one is made from then on. A single text that is too long is shortened until it is taken.
  */
-export class Batches {
+export class Batches<T> {
   #size: number
+  readonly #name: string
   readonly #log: Logger
 
-  constructor(size: number, log: Logger) {
+  constructor({ name }: EndpointKind, size: number, log: Logger) {
     this.#size = size
+    this.#name = name
     this.#log = log
   }
 
@@ -27,36 +31,36 @@ export class Batches {
     )
   }
 
-  async send(texts: readonly string[], send: Send): Promise<Float32Array[]> {
-    return (await this.#send(texts, send)).vectors
+  async send(texts: readonly string[], send: Send<T>): Promise<T[]> {
+    return (await this.#send(texts, send)).results
   }
 
-  async #send(texts: readonly string[], send: Send): Promise<{ vectors: Float32Array[]; whole: boolean }> {
+  async #send(texts: readonly string[], send: Send<T>): Promise<{ results: T[]; whole: boolean }> {
     try {
-      return { vectors: await send(texts), whole: true }
+      return { results: await send(texts), whole: true }
     } catch (error) {
       if (!(error instanceof EndpointTooLarge)) throw error
-      return { vectors: await this.#sendLess(texts, send, error), whole: false }
+      return { results: await this.#sendLess(texts, send, error), whole: false }
     }
   }
 
-  async #sendLess(texts: readonly string[], send: Send, refusal: EndpointTooLarge): Promise<Float32Array[]> {
+  async #sendLess(texts: readonly string[], send: Send<T>, refusal: EndpointTooLarge): Promise<T[]> {
     if (texts.length === 1) return this.#shorten(texts[0]!, send, refusal)
     const half = Math.ceil(texts.length / 2)
     const first = await this.#send(texts.slice(0, half), send)
     const second = await this.#send(texts.slice(half), send)
     if (first.whole && second.whole && half < this.#size) {
       this.#size = half
-      this.#log.info({ batchSize: half }, 'embedding endpoint takes smaller batches')
+      this.#log.info({ batchSize: half }, `the ${this.#name} takes smaller batches`)
     }
-    return [...first.vectors, ...second.vectors]
+    return [...first.results, ...second.results]
   }
 
-  async #shorten(text: string, send: Send, refusal: EndpointTooLarge): Promise<Float32Array[]> {
+  async #shorten(text: string, send: Send<T>, refusal: EndpointTooLarge): Promise<T[]> {
     const shorter = text.slice(0, Math.floor(text.length * SHORTENED)).toWellFormed()
     if (shorter.length < SHORTEST) throw new EndpointRefused(refusal.message, { cause: refusal })
-    const { vectors, whole } = await this.#send([shorter], send)
-    if (whole) this.#log.warn({ taken: shorter.length }, 'a text too long for the embedding endpoint was cut')
-    return vectors
+    const { results, whole } = await this.#send([shorter], send)
+    if (whole) this.#log.warn({ taken: shorter.length }, `a text too long for the ${this.#name} was cut`)
+    return results
   }
 }

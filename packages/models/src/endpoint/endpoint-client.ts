@@ -1,82 +1,69 @@
 import { Agent, type Dispatcher, request } from 'undici'
-import { addressHint } from './address.ts'
-import { EndpointMisconfigured, EndpointReplyInvalid, EndpointUnavailable } from './errors.ts'
-import { type Answer, refusalOf, refusesDimensions } from './refusal.ts'
-import { vectorsIn } from './reply.ts'
+import { endpointUrl } from './address.ts'
+import { EndpointReplyInvalid, EndpointUnavailable } from './errors.ts'
+import type { EndpointKind } from './kind.ts'
+import type { Answer, Asked } from './refusal.ts'
 
 export interface EndpointClientOptions {
-  /** With `/embeddings`. */
-  url: URL
+  kind: EndpointKind
+  baseUrl: string
   model: string
   apiKey: string | undefined
-  /** Length that every vector must have; undefined until it is known. */
-  dimensions: number | undefined
-  /** Milliseconds for one request, from connecting to the last byte of the answer. */
+}
+
+export interface PostOptions {
+  /** Milliseconds from connecting to the last byte of the answer. */
   timeoutMs: number
+  /** Bytes that a good answer may have; a longer one is refused. */
+  most: number
+  signal: AbortSignal
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_MS = 30_000
 const ERROR_BYTES = 65_536
-const BYTES_PER_NUMBER = 40
-const MOST_DIMENSIONS = 16_384
 
-/** One request at a time to `POST {base}/embeddings`, over connections that are kept. */
+/** Posts JSON to an endpoint over connections that are kept; one request at a time, and no second try. */
 export class EndpointClient {
+  readonly kind: EndpointKind
+  readonly url: URL
   readonly #options: EndpointClientOptions
-  readonly #agent: Agent
-  /** Only some models can be asked for a length; the others refuse it, or ignore it. */
-  #asksDimensions = true
-  dimensions: number | undefined
+  readonly #agent = new Agent({
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // The whole request has one limit, see `post`.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  })
 
   constructor(options: EndpointClientOptions) {
+    this.kind = options.kind
+    this.url = endpointUrl(options.kind, options.baseUrl)
     this.#options = options
-    this.dimensions = options.dimensions
-    this.#agent = new Agent({
-      connect: { timeout: CONNECT_TIMEOUT_MS },
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      // The whole request has one limit, see `#send`.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    })
+  }
+
+  get server(): { address: string; port: number } {
+    const { hostname, port, protocol } = this.url
+    return { address: hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80) }
+  }
+
+  /** What a refusal is worded by, when these texts were sent. */
+  asked(texts: readonly string[]): Asked {
+    const { kind, model, apiKey } = this.#options
+    return { kind, url: this.url, model, apiKey, texts }
   }
 
   /**
-   * The normalised vectors of `texts`, in order. Throws one of the errors in `errors.ts`, or the signal's reason.
+   * The answer, whatever its status. Throws `EndpointUnavailable`, `EndpointReplyInvalid` when it is too long, or the
+   * signal's reason.
    */
-  async embed(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
-    const asksDimensions = this.#asksDimensions && this.#options.dimensions !== undefined
-    const answer = await this.#send(texts, asksDimensions, signal)
-    if (answer.status === 200) return this.#read(answer, texts.length)
-    if (asksDimensions && refusesDimensions(answer)) {
-      this.#asksDimensions = false
-      return this.embed(texts, signal)
-    }
-    throw refusalOf(answer, { ...this.#options, texts })
-  }
-
-  async close(): Promise<void> {
-    await this.#agent.destroy()
-  }
-
-  #read(answer: Answer, count: number): Float32Array[] {
-    const type = String(answer.headers['content-type'] ?? '')
-    if (/html/i.test(type)) {
-      const { url } = this.#options
-      throw new EndpointMisconfigured(
-        `At ${url.href} a web page answers and no embedding endpoint. ${addressHint(url) || 'Check EMBEDDING_BASE_URL.'}`,
-      )
-    }
-    return vectorsIn(answer.body, count, this.dimensions)
-  }
-
-  async #send(texts: readonly string[], asksDimensions: boolean, signal: AbortSignal): Promise<Answer> {
-    const { url, model, apiKey, dimensions, timeoutMs } = this.#options
+  async post(body: object, { timeoutMs, most, signal }: PostOptions): Promise<Answer> {
+    const { kind, model, apiKey } = this.#options
     const late = new AbortController()
     // Not AbortSignal.timeout: combined with others it stays in memory until the time is over.
     const timer = setTimeout(() => late.abort(), timeoutMs)
     try {
-      const { statusCode, headers, body } = await request(url, {
+      const answer = await request(this.url, {
         dispatcher: this.#agent,
         method: 'POST',
         headers: {
@@ -84,20 +71,22 @@ export class EndpointClient {
           accept: 'application/json',
           ...(apiKey && { authorization: `Bearer ${apiKey}` }),
         },
-        body: JSON.stringify({ model, input: texts, ...(asksDimensions && { dimensions }) }),
+        body: JSON.stringify({ model, ...body }),
         signal: AbortSignal.any([signal, late.signal]),
       })
-      const length = this.dimensions ?? MOST_DIMENSIONS
-      const most = statusCode === 200 ? ERROR_BYTES + texts.length * length * BYTES_PER_NUMBER : ERROR_BYTES
-      return { status: statusCode, headers, body: await read(body, most, statusCode === 200) }
+      const isGood = answer.statusCode === 200
+      const text = await read(answer.body, ERROR_BYTES + (isGood ? most : 0))
+      if (text === undefined && isGood)
+        throw new EndpointReplyInvalid(`The ${kind.name} sent far more than was asked for.`)
+      return { status: answer.statusCode, headers: answer.headers, body: text ?? '' }
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof EndpointReplyInvalid) throw error
       const isLate = late.signal.aborted
       const how = isLate
-        ? `did not answer within ${timeoutMs / 1000} s`
+        ? `did not answer within ${Math.round(timeoutMs / 100) / 10} s`
         : `cannot be reached (${codeOf(error)})`
-      throw new EndpointUnavailable(`The embedding endpoint ${url.origin} ${how}. Try again later.`, {
+      throw new EndpointUnavailable(`The ${kind.name} ${this.url.origin} ${how}. Try again later.`, {
         sendAgain: !isLate,
         cause: error,
       })
@@ -105,21 +94,22 @@ export class EndpointClient {
       clearTimeout(timer)
     }
   }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy()
+  }
 }
 
-/** The body as text, at most `most` bytes: what is longer is cut, or refused where it matters. */
-async function read(body: Dispatcher.ResponseData['body'], most: number, isWhole: boolean): Promise<string> {
+/** The body as text, or undefined when it has more than `most` bytes. */
+async function read(body: Dispatcher.ResponseData['body'], most: number): Promise<string | undefined> {
   const parts: Buffer[] = []
   let size = 0
   for await (const part of body as AsyncIterable<Buffer>) {
     parts.push(part)
     size += part.length
-    if (size <= most) continue
-    if (isWhole)
-      throw new EndpointReplyInvalid('The embedding endpoint sent far more than the vectors asked for.')
-    break
+    if (size > most) return undefined
   }
-  return Buffer.concat(parts).toString('utf8', 0, most)
+  return Buffer.concat(parts).toString('utf8')
 }
 
 function codeOf(error: unknown): string {

@@ -1,10 +1,11 @@
 import type { Logger, Metrics } from '@mnemosyne/platform'
 import PQueue from 'p-queue'
 import { EmbedderClosed } from '../port.ts'
-import { embeddingsUrl } from './address.ts'
 import { Batches } from './batches.ts'
+import { EmbeddingRequests } from './embedding-requests.ts'
 import { EndpointClient } from './endpoint-client.ts'
 import { EndpointUnavailable } from './errors.ts'
+import { EMBEDDING } from './kind.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
 
 export interface EndpointOptions extends Partial<PatienceOptions> {
@@ -34,27 +35,38 @@ const PING_TIMEOUT_MS = 2_000
 
 /** The endpoint with its connections, lanes and patience: texts in their final form go in, vectors come out. */
 export class Endpoint {
-  readonly url: URL
   readonly #client: EndpointClient
+  readonly #requests: EmbeddingRequests
   readonly #patience: Patience
-  readonly #batches: Batches
+  readonly #batches: Batches<Float32Array>
   readonly #passages: PQueue
   readonly #queries: PQueue
   readonly #closing = new AbortController()
 
   constructor(options: EndpointOptions) {
-    const { model, apiKey, dimensions, timeoutMs = 120_000, batchSize = 8, concurrency = 4, log } = options
-    this.url = embeddingsUrl(options.baseUrl)
-    this.#client = new EndpointClient({ url: this.url, model, apiKey, dimensions, timeoutMs })
-    this.#patience = patienceOf(options)
-    this.#batches = new Batches(batchSize, log)
+    const {
+      baseUrl,
+      model,
+      apiKey,
+      dimensions,
+      timeoutMs = 120_000,
+      batchSize = 8,
+      concurrency = 4,
+    } = options
+    this.#client = new EndpointClient({ kind: EMBEDDING, baseUrl, model, apiKey })
+    this.#requests = new EmbeddingRequests(this.#client, { dimensions, timeoutMs })
+    this.#patience = new Patience(EMBEDDING, options, options)
+    this.#batches = new Batches(EMBEDDING, batchSize, options.log)
     this.#passages = new PQueue({ concurrency })
     this.#queries = new PQueue({ concurrency })
   }
 
+  get url(): URL {
+    return this.#client.url
+  }
+
   get server(): { address: string; port: number } {
-    const { hostname, port, protocol } = this.url
-    return { address: hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80) }
+    return this.#client.server
   }
 
   /** Requests that wait for their turn. */
@@ -64,7 +76,7 @@ export class Endpoint {
 
   async askDimensions(text: string, signal?: AbortSignal): Promise<number> {
     const [vector] = await this.#embed([text], this.#stopping(signal))
-    this.#client.dimensions = vector!.length
+    this.#requests.dimensions = vector!.length
     return vector!.length
   }
 
@@ -92,10 +104,10 @@ export class Endpoint {
     const late = AbortSignal.timeout(PING_TIMEOUT_MS)
     const stop = this.#stopping(late)
     try {
-      await this.#patience.tryOnce(() => this.#client.embed([text], stop))
+      await this.#patience.tryOnce(() => this.#requests.embed([text], stop))
     } catch (error) {
       if (error !== late.reason) throw error
-      throw new EndpointUnavailable(`The embedding endpoint ${this.url.origin} is slow to answer.`, {
+      throw new EndpointUnavailable(`The ${EMBEDDING.name} ${this.url.origin} is slow to answer.`, {
         sendAgain: false,
         cause: error,
       })
@@ -103,7 +115,7 @@ export class Endpoint {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new EmbedderClosed('The embedding endpoint was closed while the call was in hand.'))
+    this.#closing.abort(new EmbedderClosed(`The ${EMBEDDING.name} was closed while the call was in hand.`))
     await this.#client.close()
   }
 
@@ -116,25 +128,7 @@ export class Endpoint {
 
   #embed(texts: string[], stop: AbortSignal): Promise<Float32Array[]> {
     return this.#batches.send(texts, (batch) =>
-      this.#patience.keepTrying(() => this.#client.embed(batch, stop), stop),
+      this.#patience.keepTrying(() => this.#requests.embed(batch, stop), stop),
     )
   }
-}
-
-function patienceOf(options: EndpointOptions): Patience {
-  const { attempts = 4, firstRetryMs = 500, breakAfter = 5, breakMs = 10_000, log, metrics } = options
-  const retries = metrics.counter(
-    'mnemosyne_embedding_retries_total',
-    'Requests to the embedding endpoint that were sent again',
-    ['reason'],
-  )
-  const broken = metrics.gauge(
-    'mnemosyne_embedding_endpoint_left_alone',
-    '1 while the embedding endpoint is left alone after repeated failures',
-  )
-  broken(0)
-  return new Patience({ attempts, firstRetryMs, breakAfter, breakMs }, log, {
-    retry: (reason) => retries({ reason }),
-    broken: (isBroken) => broken(isBroken ? 1 : 0),
-  })
 }

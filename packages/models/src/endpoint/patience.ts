@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Logger } from '@mnemosyne/platform'
+import type { Logger, Metrics } from '@mnemosyne/platform'
 import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
-import { EmbeddingError } from '../port.ts'
+import { ModelError } from '../model-error.ts'
 import { EndpointBusy, EndpointUnavailable } from './errors.ts'
+import type { EndpointKind } from './kind.ts'
 
 export interface PatienceOptions {
   /** Tries of one request, the first included. */
@@ -27,47 +28,73 @@ const LONGEST_POLITE_WAIT_MS = 30_000
  * next request is the probe, which ends the break or begins it anew; until then all others are refused.
  */
 export class Patience {
+  readonly #kind: EndpointKind
   readonly #options: PatienceOptions
   readonly #breaker
   readonly #retried: (reason: string) => void
 
   constructor(
-    options: PatienceOptions,
-    log: Logger,
-    on: { retry: (reason: string) => void; broken: (broken: boolean) => void },
+    kind: EndpointKind,
+    given: Partial<PatienceOptions>,
+    { log, metrics }: { log: Logger; metrics: Metrics },
   ) {
+    const { attempts = 4, firstRetryMs = 500, breakAfter = 5, breakMs = 10_000 } = given
+    const options = { attempts, firstRetryMs, breakAfter, breakMs }
+    this.#kind = kind
     this.#options = options
-    this.#retried = on.retry
+    const retries = metrics.counter(
+      `${kind.metrics}_retries_total`,
+      `Requests to the ${kind.name} that were sent again`,
+      ['reason'],
+    )
+    this.#retried = (reason) => retries({ reason })
+    const broken = metrics.gauge(
+      `${kind.metrics}_endpoint_left_alone`,
+      `1 while the ${kind.name} is left alone after repeated failures`,
+    )
+    broken(0)
     const isFault = (error: unknown): boolean =>
       error instanceof EndpointUnavailable ||
       // A probe that its caller gave up has not shown that the endpoint is back.
-      (this.#breaker.state === CircuitState.HalfOpen && !(error instanceof EmbeddingError))
+      (this.#breaker.state === CircuitState.HalfOpen && !(error instanceof ModelError))
     this.#breaker = circuitBreaker(handleWhen(isFault), {
       halfOpenAfter: options.breakMs,
       breaker: new ConsecutiveBreaker(options.breakAfter),
     })
     this.#breaker.onBreak(() => {
-      on.broken(true)
-      log.error({ forMs: options.breakMs }, 'embedding endpoint is left alone after repeated failures')
+      broken(1)
+      log.error({ forMs: options.breakMs }, `the ${kind.name} is left alone after repeated failures`)
     })
     this.#breaker.onReset(() => {
-      on.broken(false)
-      log.info('embedding endpoint is back')
+      broken(0)
+      log.info(`the ${kind.name} is back`)
     })
   }
 
-  /** The outcome of `send`, tried as often as it makes sense. Rejects with the signal's reason when that aborts. */
-  async keepTrying<T>(send: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  /**
+   * The outcome of `send`, tried as often as it makes sense. Rejects with the signal's reason when that aborts. Nothing
+   * is waited for that would come after `deadline`, a time of `performance.now()`.
+   */
+  async keepTrying<T>(
+    send: () => Promise<T>,
+    signal: AbortSignal,
+    deadline = Number.POSITIVE_INFINITY,
+  ): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.tryOnce(send)
       } catch (error) {
         const wait = attempt < this.#options.attempts ? this.#waitAfter(error, attempt) : undefined
-        if (wait === undefined) throw error
-        this.#retried((error as EmbeddingError).code)
+        if (wait === undefined || performance.now() + wait >= deadline) throw error
+        this.#retried((error as ModelError).code)
         await delay(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
       }
     }
+  }
+
+  /** Why the endpoint is asked nothing, or only by a probe; undefined while it is in order. */
+  get fault(): EndpointUnavailable | undefined {
+    return this.#breaker.state === CircuitState.Closed ? undefined : this.#leftAlone()
   }
 
   /** The outcome of `send`; `EndpointUnavailable` without sending while the endpoint is left alone. */
@@ -85,7 +112,7 @@ export class Patience {
     const { breakAfter, breakMs } = this.#options
     const { lastFailure } = this.#breaker
     return new EndpointUnavailable(
-      `The embedding endpoint failed ${breakAfter} times running and is left alone for up to ` +
+      `The ${this.#kind.name} failed ${breakAfter} times running and is left alone for up to ` +
         `${Math.ceil(breakMs / 1000)} s. Try again later.`,
       { sendAgain: false, cause: lastFailure && 'error' in lastFailure ? lastFailure.error : undefined },
     )

@@ -1,4 +1,4 @@
-import type { EmbeddingError } from '../port.ts'
+import type { ModelError } from '../model-error.ts'
 import { addressHint } from './address.ts'
 import {
   EndpointBusy,
@@ -7,6 +7,7 @@ import {
   EndpointTooLarge,
   EndpointUnavailable,
 } from './errors.ts'
+import type { EndpointKind } from './kind.ts'
 
 export interface Answer {
   status: number
@@ -16,8 +17,10 @@ export interface Answer {
 }
 
 export interface Asked {
+  kind: EndpointKind
   url: URL
   model: string
+  /** Everything that was sent and may not be quoted. */
   texts: readonly string[]
   apiKey: string | undefined
 }
@@ -31,32 +34,45 @@ const NO_SUCH_MODEL =
   /(invalid|unknown|no such) model|model\b.{0,60}(not (found|exist|supported|loaded)|unknown)/i
 
 /** The error that an answer other than 200 stands for. */
-export function refusalOf(answer: Answer, asked: Asked): EmbeddingError {
+function refusalOf(answer: Answer, asked: Asked): ModelError {
   const { status } = answer
+  const { kind } = asked
   const said = whatItSays(answer, asked)
-  const outcome = `The embedding endpoint answered ${status}${said && ` (${said})`}.`
+  const outcome = `The ${kind.name} answered ${status}${said && ` (${said})`}.`
   if (status === 413 || ([400, 422, 500].includes(status) && TOO_LARGE.test(messageIn(answer.body)))) {
     return new EndpointTooLarge(`${outcome} It takes no text of that length.`)
   }
   if (status === 429) return new EndpointBusy(`${outcome} Try again later.`, retryAfter(answer))
   if (status === 401 || status === 403) {
-    return new EndpointMisconfigured(`${outcome} Check EMBEDDING_API_KEY.`)
+    return new EndpointMisconfigured(`${outcome} Check ${kind.variables}_API_KEY.`)
   }
   if (status === 402)
     return new EndpointMisconfigured(`${outcome} Check the account that the key belongs to.`)
   if ((status === 400 || status === 422) && NO_SUCH_MODEL.test(messageIn(answer.body))) {
-    return new EndpointMisconfigured(`${outcome} Check EMBEDDING_MODEL.`)
+    return new EndpointMisconfigured(`${outcome} Check ${kind.variables}_MODEL.`)
   }
   if (status === 404 || status === 405 || status < 400) {
-    const hint = addressHint(asked.url)
+    const hint = addressHint(kind, asked.url)
     return new EndpointMisconfigured(
-      `${outcome} There is no such address (${asked.url.href}) or no model ${asked.model}. ${hint || 'Check EMBEDDING_BASE_URL and EMBEDDING_MODEL.'}`,
+      `${outcome} There is no such address (${asked.url.href}) or no model ${asked.model}. ${hint || `Check ${kind.variables}_BASE_URL and ${kind.variables}_MODEL.`}`,
     )
   }
   if (status >= 500 || status === 408 || status === 425) {
     return new EndpointUnavailable(`${outcome} Try again later.`, { sendAgain: true })
   }
   return new EndpointRefused(outcome)
+}
+
+/** The body of an answer by an endpoint; throws what any other answer stands for. */
+export function bodyOf(answer: Answer, asked: Asked): string {
+  const { kind, url } = asked
+  if (answer.status !== 200) throw refusalOf(answer, asked)
+  if (/html/i.test(String(answer.headers['content-type'] ?? ''))) {
+    throw new EndpointMisconfigured(
+      `At ${url.href} a web page answers and no ${kind.name}. ${addressHint(kind, url) || `Check ${kind.variables}_BASE_URL.`}`,
+    )
+  }
+  return answer.body
 }
 
 /** Whether a model refuses to be asked for a number of dimensions. */

@@ -1,6 +1,7 @@
 import { endianness } from 'node:os'
 import { z } from 'zod'
 import { EndpointMisconfigured, EndpointReplyInvalid } from './errors.ts'
+import { EMBEDDING } from './kind.ts'
 
 const Reply = z.object({
   data: z.array(z.object({ index: z.number().optional(), embedding: z.unknown() })),
@@ -64,12 +65,12 @@ function normalised(vector: Float32Array): Float32Array {
 }
 
 function invalid(what: string): EndpointReplyInvalid {
-  return new EndpointReplyInvalid(`The embedding endpoint sent ${what}.`)
+  return new EndpointReplyInvalid(`The ${EMBEDDING.name} sent ${what}.`)
 }
 
 function wrongLength(actual: number, expected: number): EndpointMisconfigured {
   return new EndpointMisconfigured(
-    `The embedding endpoint sent vectors of ${actual} dimensions where ${expected} are expected. ` +
+    `The ${EMBEDDING.name} sent vectors of ${actual} dimensions where ${expected} are expected. ` +
       'Check EMBEDDING_MODEL and EMBEDDING_DIMENSIONS, or whether the endpoint serves another model now.',
   )
 }

@@ -4,7 +4,7 @@ import {
   GraphClosedError,
   InvalidContentError,
 } from '@mnemosyne/graph'
-import { EmbedderClosed, EmbeddingError } from '@mnemosyne/models'
+import { EmbedderClosed, ModelError } from '@mnemosyne/models'
 import { DocumentError } from '../document/errors.ts'
 import { PermanentFault } from '../errors.ts'
 import { ProcessingFaultError } from '../processing/errors.ts'
@@ -20,7 +20,7 @@ export function permanentReason(error: unknown): string | undefined {
       'Start with the model that the store was filled with (EMBEDDING_MODEL, MNEMOSYNE_MODEL_DIR) and retry, ' +
       'or begin with an empty data folder.'
     )
-  if (error instanceof EmbeddingError && !error.retryable && !isClosing(error))
+  if (error instanceof ModelError && !error.retryable && !isClosing(error))
     return 'The embedding model refused a passage of the document; the log has the reason.'
   if (error instanceof InvalidContentError || error instanceof ProcessingFaultError)
     return 'The file could not be processed because of a fault in the server; the log has it.'
