@@ -30,6 +30,8 @@ export interface Sizes {
   /** Jobs a round. */
   jobs: number
   hops: number
+  /** Credentials in the store beside those that are presented. */
+  identity: { tokens: number; teams: number }
 }
 
 export const FULL: Sizes = {
@@ -46,6 +48,7 @@ export const FULL: Sizes = {
   recallQueries: 100,
   jobs: 60,
   hops: 500,
+  identity: { tokens: 100_000, teams: 1_000 },
 }
 
 export const QUICK: Sizes = {
@@ -62,6 +65,7 @@ export const QUICK: Sizes = {
   recallQueries: 10,
   jobs: 12,
   hops: 30,
+  identity: { tokens: 1_000, teams: 10 },
 }
 
 /** What the measurements share: the sizes, a temporary folder, servers, the bare model, and stores that are filled once. */

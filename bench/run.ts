@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util'
 import { Bench, FULL, QUICK, type Sizes, say } from './bench.ts'
 import { measureBothModes } from './both-modes.ts'
 import { measureHops } from './hops.ts'
+import { measureIdentity } from './identity.ts'
 import { measureIngest } from './ingest.ts'
 import { measureJobs } from './jobs.ts'
 import { measureMemory } from './memory.ts'
@@ -32,6 +33,7 @@ const PARTS: Record<'one-process' | 'apart', Record<string, Measure>> = {
     'small-library': once(measureSmallLibrary),
     start: once(measureStart),
     memory: once(measureMemory),
+    identity: once(measureIdentity),
   },
   apart: {
     hops: once(measureHops),

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { DaedalusFolder } from './daedalus-store.ts'
-import { DistributedSystem } from './distributed-system.ts'
+import { type DistributedOptions, DistributedSystem } from './distributed-system.ts'
 import { mnemosyne, RunningSystem, temporaryFolder } from './harness.ts'
 
 declare module 'vitest' {
@@ -45,7 +45,9 @@ async function startEmbedded({ env }: { env?: Env }) {
 /** The product in the mode of this run, as its clients and operators see it. */
 export type SystemInMode = Awaited<ReturnType<typeof startEmbedded>> | DistributedSystem
 
-/** Starts the product in the mode of this run. Dispose of it. */
-export async function startInMode(options: { env?: Env } = {}): Promise<SystemInMode> {
+/** Starts the product in the mode of this run; replicas, where it is apart. Dispose of it. */
+export async function startInMode(
+  options: { env?: Env } & Pick<DistributedOptions, 'replicas'> = {},
+): Promise<SystemInMode> {
   return mode() === 'distributed' ? DistributedSystem.start(options) : startEmbedded(options)
 }
