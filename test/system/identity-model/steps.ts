@@ -20,6 +20,14 @@ const MOST = { libraries: 10, tokens: 14, sessions: 10, teams: 5, jwtsOfATeam: 4
 const users = ({ model }: World) => [...model.users.keys()]
 const libraries = ({ model }: World) => [...model.libraries.values()]
 
+/** Whether there is room for one more: of those that are dead for good the oldest is no more asked. */
+function hasRoom<T>(kept: T[], most: number, isDead: (one: T) => boolean): boolean {
+  if (kept.length < most) return true
+  const dead = kept.findIndex(isDead)
+  if (dead >= 0) kept.splice(dead, 1)
+  return dead >= 0
+}
+
 interface Answer {
   status: number
   text: string
@@ -135,7 +143,7 @@ async function handOver(world: World, draw: Draw): Promise<string | undefined> {
 
 async function mintToken(world: World, draw: Draw): Promise<string | undefined> {
   const { model } = world
-  if (model.tokens.length >= MOST.tokens) return undefined
+  if (!hasRoom(model.tokens, MOST.tokens, ({ active }) => !active)) return undefined
   const user = draw(users(world))
   const wanted = libraries(world).filter(() => draw([true, false, false]))
   const may = wanted.every((library) => ['owner', 'manager'].includes(model.roleOf(library, user) ?? ''))
@@ -210,7 +218,7 @@ async function enableAll(world: World): Promise<string> {
 }
 
 async function login(world: World, draw: Draw): Promise<string | undefined> {
-  if (world.model.sessions.length >= MOST.sessions) return undefined
+  if (!hasRoom(world.model.sessions, MOST.sessions, ({ active }) => !active)) return undefined
   const user = draw(users(world).filter((name) => world.model.isActive(name)))
   if (user === undefined) return undefined
   await world.login(user)
@@ -234,7 +242,7 @@ async function logout(world: World, draw: Draw): Promise<string | undefined> {
 
 async function createTeam(world: World, draw: Draw): Promise<string | undefined> {
   const { model } = world
-  if (model.teams.length >= MOST.teams) return undefined
+  if (!hasRoom(model.teams, MOST.teams, ({ active }) => !active)) return undefined
   const owner = draw(users(world))
   const id = randomUUID()
   const what = `${owner} creates team ${id}`
@@ -267,13 +275,14 @@ async function attach(world: World, draw: Draw): Promise<string | undefined> {
 
 async function rotate(world: World, draw: Draw): Promise<string | undefined> {
   const [user, team] = drawnTeam(world, draw)
-  if (!team || team.jwts.length >= MOST.jwtsOfATeam) return undefined
+  if (!team) return undefined
   const what = `${user} rotates team ${team.id}`
   const answer = await world.as(user, 'POST', `/mcp_server/api/teams/${team.id}/rotate/`)
   expectStatus(answer, teamStatus(world, team, user, team.active ? 200 : 409, 409), what)
   if (answer.status === 200) {
     for (const minted of team.jwts) minted.current = false
     const { jwt } = answer.body as { jwt: string }
+    hasRoom(team.jwts, MOST.jwtsOfATeam, ({ current }) => !current)
     team.jwts.push({ jwt, kid: world.model.kid, current: true })
   }
   return what

@@ -163,11 +163,3 @@ export class World {
     return result.structuredContent
   }
 }
-
-export function isGoodToken(model: Model, token: ModelToken): boolean {
-  return token.active && model.isActive(token.user)
-}
-
-export function lastMinted({ jwts }: ModelTeam): ModelTeam['jwts'][number] | undefined {
-  return jwts.at(-1)
-}
