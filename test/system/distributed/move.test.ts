@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Item } from '@mnemosyne/contracts'
@@ -73,7 +73,30 @@ function expectSame(now: Answers, before: Answers): void {
   }
 }
 
-/** Everything that two backups of the same data have the same. */
+const PASSPHRASE = { MNEMOSYNE_BACKUP_PASSPHRASE: 'the tide turns at noon' }
+
+/** A team that reads the station's documents, and the token that it was given. */
+async function makeTeam(system: SystemClient): Promise<string> {
+  const id = randomUUID()
+  const { status, body, text } = await system.call('POST', '/mcp_server/api/teams/', { id, name: 'Crew' })
+  expect(status, text).toBe(201)
+  const assigned = await system.call('PUT', `/mcp_server/api/teams/${id}/workspaces/`, {
+    workspace_ids: ['station'],
+  })
+  expect(assigned.status, assigned.text).toBe(200)
+  return (body as { jwt: string }).jwt
+}
+
+/** What a team finds over MCP, by its token. */
+async function foundBy(jwt: string, system: SystemClient): Promise<string[]> {
+  const search = { name: 'search', arguments: { query: QUESTIONS[0], limit: 10 } }
+  const { status, body, text } = await system.mcp('tools/call', search, { token: jwt })
+  expect(status, text).toBe(200)
+  const { result } = body as { result: { structuredContent: { candidates: { chunk_uid: string }[] } } }
+  return result.structuredContent.candidates.map(({ chunk_uid }) => chunk_uid).sort()
+}
+
+/** Everything that two backups of the same data have the same: not so what is sealed, each time anew. */
 async function contentOf(dir: string): Promise<Record<string, string>> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true })
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
@@ -83,7 +106,11 @@ async function contentOf(dir: string): Promise<Record<string, string>> {
       .digest('hex')
     return [path.slice(dir.length + 1), sha256] as const
   })
-  const { 'manifest.json': _, ...content } = Object.fromEntries(await Promise.all(hashes))
+  const {
+    'manifest.json': _,
+    'rows/auth.signing_key.jsonl.gz': __,
+    ...content
+  } = Object.fromEntries(await Promise.all(hashes))
   return content
 }
 
@@ -93,7 +120,7 @@ async function succeed(args: string[], env: Record<string, string | undefined> =
   return JSON.parse(stdout)
 }
 
-test('a system moves from embedded stores to servers and back, whole and with the same answers', async () => {
+test('a system moves from embedded stores to servers and back, whole, with the same answers, also to a team', async () => {
   const folder = temporaryFolder()
   onTestFinished(() => folder[Symbol.dispose]())
   const path = (name: string) => join(folder.path, name)
@@ -112,7 +139,10 @@ test('a system moves from embedded stores to servers and back, whole and with th
     }
   }
   const before = await answersOf(embedded)
-  await succeed(['backup', path('first'), '--data-dir', embedded.dataDir])
+  const jwt = await makeTeam(embedded)
+  const foundBefore = await foundBy(jwt, embedded)
+  expect(foundBefore.length).toBeGreaterThan(5)
+  await succeed(['backup', path('first'), '--data-dir', embedded.dataDir], PASSPHRASE)
   expect(await embedded.stop()).toBe(0)
 
   await using neo4j = await leaseNeo4j()
@@ -123,14 +153,16 @@ test('a system moves from embedded stores to servers and back, whole and with th
     bucket: await freshS3Bucket(),
   }
   await using cluster = await Cluster.plan({ servers })
-  expect(await succeed(['restore', path('first')], cluster.storeEnv)).toMatchObject({ complete: true })
-  await succeed(['backup', path('second')], cluster.storeEnv)
+  const there = { ...cluster.storeEnv, ...PASSPHRASE }
+  expect(await succeed(['restore', path('first')], there)).toMatchObject({ complete: true, lost_keys: [] })
+  await succeed(['backup', path('second')], there)
   expect(await contentOf(path('second'))).toEqual(await contentOf(path('first')))
 
   for (const process of cluster.all) process.start()
   await Promise.all(cluster.all.map((process) => process.ready()))
   const distributed = new SystemClient(cluster.url, embedded.token)
   expectSame(await answersOf(distributed), before)
+  expect(await foundBy(jwt, distributed)).toEqual(foundBefore)
   const next = await distributed.upload(
     { workspace_id: 'station', source_ref: 'flag' },
     { name: 'flag.md', content: document('flag', 'folded') },
@@ -138,15 +170,16 @@ test('a system moves from embedded stores to servers and back, whole and with th
   expect(await distributed.ended(next.body.job_id)).toMatchObject({ status: 'completed', error: null })
   const after = await answersOf(distributed)
   expect(after.items).toHaveLength(SUBJECTS.length + 1)
+  const foundAfter = await foundBy(jwt, distributed)
 
   // Beside the services, this time.
-  await succeed(['backup', path('third')], cluster.storeEnv)
+  await succeed(['backup', path('third')], there)
   await cluster.close()
-  expect(await succeed(['restore', path('third'), '--data-dir', path('back')])).toMatchObject({
-    complete: true,
-  })
+  const restored = await succeed(['restore', path('third'), '--data-dir', path('back')], PASSPHRASE)
+  expect(restored).toMatchObject({ complete: true, lost_keys: [] })
   const back = await RunningSystem.start(path('back'), { token: embedded.token })
   onTestFinished(() => void back.process.kill('SIGKILL'))
   expectSame(await answersOf(back), after)
+  expect(await foundBy(jwt, back)).toEqual(foundAfter)
   expect(await back.stop()).toBe(0)
 })
