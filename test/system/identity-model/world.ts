@@ -1,7 +1,7 @@
 import type { Library, SearchAnswer, Session } from '@mnemosyne/contracts'
 import { expect } from 'vitest'
 import { SystemClient } from '../client.ts'
-import { Model, type ModelSession, type ModelTeam, type ModelToken, type Reads } from './model.ts'
+import { Model, type ModelSession, type Reads } from './model.ts'
 
 export const PASSWORD = 'a long enough password'
 
