@@ -16,7 +16,9 @@ let outside: SystemClient
 const UPLOAD_MAX = 3_000_000
 
 beforeAll(async () => {
-  system = await DistributedSystem.start({ envOf: { gateway: { ALLOWED_HOSTS: '127.0.0.1,.example.org' } } })
+  system = await DistributedSystem.start({
+    envOf: { gateway: { ALLOWED_HOSTS: '127.0.0.1,.example.org', TRUSTED_PROXIES: '127.0.0.1' } },
+  })
   const { gateway, mcp } = system.cluster.processes
   nginx = await startNginx({
     gateway: gateway[0]!.url,
@@ -114,6 +116,53 @@ test('the scheme that the TLS terminator saw is the one in the challenge', async
   )
   expect(refused.status).toBe(401)
   expect(refused.headers.get('www-authenticate')).toContain('resource_metadata="https://')
+})
+
+test('failed logins count for the client whom the terminator names, whatever the client claims', async () => {
+  const given = { username: 'ada', password: 'correct horse battery' }
+  expect((await outside.call('POST', '/admin/api/users/', given)).status).toBe(201)
+  const signIn = (client: string, password = given.password) =>
+    outside.call(
+      'POST',
+      '/accounts/api/login/',
+      { ...given, password },
+      { token: null, headers: { 'x-forwarded-for': client, 'x-forwarded-proto': 'https' } },
+    )
+  for (let guess = 0; guess < 5; guess++) {
+    const { status } = await signIn(`198.51.100.${guess}, 203.0.113.7`, 'wrong')
+    expect(status).toBe(401)
+  }
+  const locked = await signIn('198.51.100.9, 203.0.113.7')
+  expect([locked.status, Number(locked.headers.get('retry-after')) > 3_500]).toEqual([429, true])
+  const elsewhere = await signIn('203.0.113.8')
+  expect(elsewhere.status, elsewhere.text).toBe(200)
+  expect(elsewhere.headers.getSetCookie()).toEqual([
+    expect.stringMatching(/^mnemosyne_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Secure$/),
+  ])
+})
+
+test('a page is of our own by the name and the scheme that the terminator saw', async () => {
+  const ask = async (origin: string) => {
+    const body = '{"username":"ada","password":"wrong"}'
+    const answer = await outside.send(
+      [
+        'POST /accounts/api/login/ HTTP/1.1',
+        'Host: mnemosyne.example.org',
+        'X-Forwarded-For: 203.0.113.9',
+        'X-Forwarded-Proto: https',
+        `Origin: ${origin}`,
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        'Connection: close',
+        '',
+        body,
+      ].join('\r\n'),
+    )
+    return answer.split(' ')[1]
+  }
+  expect(await ask('https://mnemosyne.example.org')).toBe('401')
+  expect(await ask('http://mnemosyne.example.org')).toBe('403')
+  expect(await ask('https://evil.test')).toBe('403')
 })
 
 test('probes answer here, and /healthz past the gateway', async () => {
