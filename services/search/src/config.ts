@@ -1,5 +1,5 @@
 import { SEARCH_LIMIT_MAX } from '@mnemosyne/contracts'
-import { embeddingVariables } from '@mnemosyne/models'
+import { embeddingVariables, rerankerVariables } from '@mnemosyne/models'
 import { about, Count, GraphUrl, processVariables } from '@mnemosyne/platform'
 import { z } from 'zod'
 
@@ -19,6 +19,11 @@ export const searchConfig = z.object({
     'How retrievers are fused: by their scores, or by reciprocal rank.',
   ),
   SEARCH_RRF_K: about(Count.default(60), 'The constant k of reciprocal rank fusion.'),
+  RERANKER_MAX_CANDIDATES: about(
+    Count.max(200).default(32),
+    'Passages that a re-ranker puts into its order, the best by fusion.',
+  ),
+  ...rerankerVariables,
   SEARCH_PART_TIMEOUT_MS: about(Count.default(5_000), 'After this time an answer goes out without the part.'),
 })
 export type SearchConfig = z.infer<typeof searchConfig>

@@ -1,11 +1,10 @@
 import type { ExplainAnswer, ExplainRequest, Principal } from '@mnemosyne/contracts'
 import { searchUnavailable } from './errors.ts'
-import type { SearchMetrics } from './parts.ts'
 import type { SearchDeps } from './search.ts'
 
 /** Where a passage ranked in each stage, and what dropped it. */
 export async function explain(
-  _deps: SearchDeps & { metrics: SearchMetrics },
+  _deps: SearchDeps,
   _request: ExplainRequest,
   _caller: { principal: Principal; signal: AbortSignal },
 ): Promise<ExplainAnswer> {

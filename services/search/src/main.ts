@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { openNeo4jGraph } from '@mnemosyne/graph'
-import { openConfiguredEmbedder } from '@mnemosyne/models'
+import { openConfiguredEmbedder, openConfiguredReranker } from '@mnemosyne/models'
 import { runService } from '@mnemosyne/platform'
 import { searchProcessConfig } from './config.ts'
 import { startSearch } from './start.ts'
@@ -12,6 +12,8 @@ await runService({
     const graph = closing.use(await openNeo4jGraph({ url: config.NEO4J_URL, log, metrics, clock }))
     const model = await openConfiguredEmbedder(config, { log, metrics })
     if (model.embedder) closing.use(model.embedder)
-    return startSearch({ config, graph, embedder: () => model, verify, log, metrics })
+    const reranker = openConfiguredReranker(config, { log, metrics })
+    if (reranker) closing.use(reranker)
+    return startSearch({ config, graph, embedder: () => model, reranker, verify, log, metrics })
   },
 })

@@ -4,7 +4,7 @@ import { ModelError } from '@mnemosyne/models'
 import { DomainError, type Logger, type Metrics, span } from '@mnemosyne/platform'
 import { searchCancelled, searchUnavailable } from './errors.ts'
 
-export type Stage = 'scope' | 'embed' | 'vector' | 'fulltext' | 'graph' | 'fuse' | 'load'
+export type Stage = 'scope' | 'embed' | 'vector' | 'fulltext' | 'graph' | 'fuse' | 'rerank' | 'load'
 
 /** A part can do nothing just now, for a reason that the caller may read. */
 export class PartUnavailable extends Error {
@@ -13,6 +13,10 @@ export class PartUnavailable extends Error {
 
 class PartTimeout extends Error {
   readonly code = 'PART_TIMEOUT'
+
+  constructor(timeoutMs: number) {
+    super(`No answer within ${timeoutMs} ms.`)
+  }
 }
 
 export interface SearchMetrics {
@@ -25,7 +29,7 @@ export function searchMetrics(metrics: Metrics): SearchMetrics {
     'mnemosyne_search_stage_duration_seconds',
     'Time that a search spends in each stage.',
     ['stage'],
-    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
   )
   const failures = metrics.counter(
     'mnemosyne_search_part_failures_total',
@@ -61,7 +65,7 @@ export class Parts {
   /** @throws DomainError: what the work refused, SEARCH_UNAVAILABLE for all else. */
   async need<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     try {
-      return await this.#run(stage, work)
+      return await this.#run(stage, work, this.#timeoutMs)
     } catch (error) {
       if (error instanceof DomainError) throw error
       throw searchUnavailable([this.#note(stage, error)], error)
@@ -69,9 +73,13 @@ export class Parts {
   }
 
   /** The result, or undefined when the part failed or was late. Rejects only when the caller has left. */
-  async attempt<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
+  async attempt<T>(
+    stage: Stage,
+    work: (signal: AbortSignal) => Promise<T>,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<T | undefined> {
     try {
-      return await this.#run(stage, work)
+      return await this.#run(stage, work, timeoutMs)
     } catch (error) {
       if (this.#signal.aborted) throw error
       const reason = this.#note(stage, error)
@@ -83,10 +91,10 @@ export class Parts {
   }
 
   /** Milliseconds of `work` are added to the stage's, so that a stage may come in two halves. */
-  async #run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     const started = performance.now()
     try {
-      return await span(`search ${stage}`, {}, () => this.#bounded(work))
+      return await span(`search ${stage}`, {}, () => this.#bounded(work, timeoutMs))
     } catch (error) {
       if (this.#signal.aborted) throw searchCancelled(error)
       throw error
@@ -105,13 +113,13 @@ export class Parts {
   }
 
   /** Ends with the work, its timeout or the caller, whichever is first, even if the work heeds no signal. */
-  async #bounded<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #bounded<T>(work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     this.#signal.throwIfAborted()
     const late = new AbortController()
     const signal = AbortSignal.any([this.#signal, late.signal])
     const { promise: cut, reject } = Promise.withResolvers<never>()
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    const timer = setTimeout(() => late.abort(new PartTimeout()), this.#timeoutMs)
+    const timer = setTimeout(() => late.abort(new PartTimeout(timeoutMs)), timeoutMs)
     try {
       return await Promise.race([work(signal), cut])
     } finally {
@@ -120,7 +128,7 @@ export class Parts {
   }
 
   #reason(error: unknown): string {
-    if (error instanceof PartTimeout) return `No answer within ${this.#timeoutMs} ms.`
+    if (error instanceof PartTimeout) return error.message
     if (error instanceof PartUnavailable || error instanceof GraphError || error instanceof ModelError)
       return error.message
     return 'It failed. The log has the reason under this request id.'

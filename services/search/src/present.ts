@@ -1,36 +1,38 @@
 import type { Candidate, LibraryType } from '@mnemosyne/contracts'
-import type { Ask, ChunkDetail, GraphStore, Scope } from '@mnemosyne/graph'
+import type { Ask, ChunkDetail } from '@mnemosyne/graph'
+import type { Ranking } from './fuse.ts'
+import type { Passages } from './passages.ts'
 import { Highlighter, preview } from './preview.ts'
 import { fusedScore, rankByGraph, sourcesOf } from './ranking/shares.ts'
-import type { Ranking } from './search.ts'
+import type { Reranking } from './rerank.ts'
 
-/** The first `limit` of a ranking as the answer shows them. What was deleted meanwhile is left out. */
+/** The first `limit` of the re-ranked candidates as the answer shows them. What was deleted meanwhile is left out. */
 export async function presentCandidates(
-  graph: GraphStore,
-  scope: Scope,
+  passages: Passages,
   ranking: Ranking,
+  reranking: Reranking,
   queryTerms: string[],
   { limit, explain }: { limit: number; explain: boolean },
   ask: Ask,
 ): Promise<Candidate[]> {
-  const uids = ranking.ranked.slice(0, limit)
-  if (uids.length === 0) return []
-  const details = await graph.chunkDetails(scope, uids, ask)
+  const details = await passages.load(reranking.order.slice(0, limit), ask)
   const highlighter = new Highlighter(queryTerms)
   const nominated = {
     vector: new Set(ranking.nominated.vector),
     fulltext: new Set(ranking.nominated.fulltext),
   }
-  const explanation = explain ? explainer(ranking) : undefined
+  const explanation = explain ? explainer(ranking, reranking) : undefined
   return details.map((chunk) => {
     const shares = ranking.shares.get(chunk.chunk_uid)!
-    const score = fusedScore(shares)
+    const fused = fusedScore(shares)
+    const reranked = reranking.scores.get(chunk.chunk_uid)
     return {
       ...shown(chunk),
       ...preview(chunk.text, highlighter),
       ...sourcesOf(chunk.chunk_uid, shares, nominated),
-      score,
-      fused_score: score,
+      score: reranked ?? fused,
+      fused_score: fused,
+      ...(reranked !== undefined && { rerank_score: reranked }),
       duplicate_count: 0,
       joined: [chunk.chunk_uid],
       ...(explanation && { explanation: explanation(chunk.chunk_uid) }),
@@ -54,18 +56,20 @@ function shown(chunk: ChunkDetail) {
 
 type Explanation = NonNullable<Candidate['explanation']>
 
-function explainer(ranking: Ranking): (uid: string) => Explanation {
+function explainer(ranking: Ranking, reranking: Reranking): (uid: string) => Explanation {
   const { shares, evidence, nominated, named, links } = ranking
   const rankIn = {
     vector: ranks(nominated.vector),
     fulltext: ranks(nominated.fulltext),
     graph: ranks(rankByGraph(shares)),
   }
+  const fusedRank = ranks(ranking.ranked)
   return (uid) => {
     const share = shares.get(uid)!
     const { cosine, bm25 } = evidence.scores.get(uid) ?? { cosine: null, bm25: 0 }
     const link = links.get(uid)?.link
     const concept = named.get(uid)?.concept
+    const reranked = reranking.scores.get(uid)
     return {
       ...(cosine !== null && {
         vector: { rank: rankIn.vector.get(uid) ?? null, score: cosine, share: share.vector },
@@ -84,6 +88,7 @@ function explainer(ranking: Ranking): (uid: string) => Explanation {
           ],
         },
       }),
+      ...(reranked !== undefined && { rerank: { rank_before: fusedRank.get(uid)!, score: reranked } }),
       lead: share.lead,
     }
   }

@@ -1,5 +1,6 @@
 import { searchContract } from '@mnemosyne/contracts'
 import type { GraphStore } from '@mnemosyne/graph'
+import type { Reranker } from '@mnemosyne/models'
 import {
   type Check,
   type Logger,
@@ -22,6 +23,8 @@ export interface SearchServiceDeps {
   graph: GraphStore
   /** Asked at every search and probe, since the model may come later. */
   embedder: () => EmbedderState
+  /** Null: none is configured. */
+  reranker: Reranker | null
   /** Of assertions for the audience `search`. */
   verify: Verifier
   log: Logger
@@ -59,10 +62,17 @@ interface TimedCheck extends Check {
   model?: string | null
 }
 
-async function ready({ graph, embedder, log }: SearchServiceDeps): Promise<Readiness> {
+async function ready({ graph, embedder, reranker, log }: SearchServiceDeps): Promise<Readiness> {
   const [store, embedding] = await Promise.all([checkGraph(), checkEmbedding()])
-  const status = store.status === 'error' ? 'down' : embedding.status === 'ok' ? 'ready' : 'degraded'
-  return { status, checks: { graph: store, embedding } }
+  const checks = { graph: store, embedding, ...(reranker && { reranker: checkReranker(reranker) }) }
+  const isWhole = Object.values(checks).every(({ status }) => status === 'ok')
+  return { status: store.status === 'error' ? 'down' : isWhole ? 'ready' : 'degraded', checks }
+
+  /** By what the last searches met: a probe would cost a call. */
+  function checkReranker({ fault, model }: Reranker): TimedCheck {
+    const state = fault === null ? { status: 'ok' as const } : { status: 'degraded' as const, detail: fault }
+    return { ...state, duration_ms: 0, model: model.name }
+  }
 
   async function checkGraph(): Promise<TimedCheck> {
     const started = performance.now()

@@ -274,12 +274,12 @@ describe('a part that is out costs only itself', () => {
   })
 
   test('one is late: the others answer in time', async () => {
-    const impatient = await world.start({ SEARCH_PART_TIMEOUT_MS: '200' })
+    const impatient = await world.start({ SEARCH_PART_TIMEOUT_MS: '1000' })
     world.broken.set('fullTextCandidates', hangs)
     const answer = await world.client(impatient).search({ query: 'prime the pump' })
     expect(titles(answer)[0]).toBe('Pump manual')
-    expect(answer.degraded).toEqual([{ part: 'fulltext', reason: 'No answer within 200 ms.' }])
-    expect(answer.search_time_ms).toBeLessThan(2_000)
+    expect(answer.degraded).toEqual([{ part: 'fulltext', reason: 'No answer within 1000 ms.' }])
+    expect(answer.search_time_ms).toBeLessThan(4_000)
   })
 
   test('the model has another length than the store', async () => {

@@ -12,7 +12,7 @@ import {
   servicePrincipal,
 } from '@mnemosyne/contracts'
 import { conceptKey, type GraphStore, openEmbeddedGraph, terms } from '@mnemosyne/graph'
-import type { Embedder } from '@mnemosyne/models'
+import type { Embedder, Reranker } from '@mnemosyne/models'
 import {
   createLog,
   createSigner,
@@ -122,7 +122,7 @@ export interface World {
   graph: GraphStore
   /** What the services see of the store; a test may break questions. */
   broken: Map<string, (...args: unknown[]) => Promise<unknown>>
-  state: { current: EmbedderState }
+  state: { current: EmbedderState; reranker: Reranker | null }
   registry: Registry
   lines: string[]
   start(env?: Record<string, string>): Promise<Service>
@@ -149,7 +149,7 @@ export async function openWorld(): Promise<World> {
   const sign = await createSigner('gateway', keys)
   const verify = await createVerifier('search', publicKeys(keys))
   const broken: World['broken'] = new Map()
-  const state: World['state'] = { current: { embedder: wordEmbedder() } }
+  const state: World['state'] = { current: { embedder: wordEmbedder() }, reranker: null }
 
   const assertion = (libraries: string[]) => {
     const principal: Principal = { ...servicePrincipal('rest'), resolved_libraries: libraries }
@@ -167,6 +167,7 @@ export async function openWorld(): Promise<World> {
         config: parseConfig('search', searchConfig, env),
         graph: breakable(graph, broken),
         embedder: () => state.current,
+        reranker: state.reranker,
         verify,
         log,
         metrics,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startEmbeddingServer } from '@mnemosyne/models/testing'
+import { startEmbeddingServer, startRerankerServer } from '@mnemosyne/models/testing'
 import { openRabbitBus } from '@mnemosyne/platform'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { SystemClient } from '../client.ts'
@@ -43,12 +43,15 @@ const secrets: string[] = []
 beforeAll(async () => {
   receiver = await TraceReceiver.start()
   await using model = await startEmbeddingServer({ dimensions: 64 })
+  await using reranker = await startRerankerServer()
   await using system = await startInMode({
     env: {
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
       EMBEDDING_BASE_URL: model.url,
       EMBEDDING_MODEL: 'hashed',
       EMBEDDING_DIMENSIONS: '64',
+      RERANKER_BASE_URL: reranker.url,
+      RERANKER_MODEL: 'shared words',
       INGEST_RETRIES: '30',
       // So long that a job which waits is seen to wait: they are counted every ten seconds.
       INGEST_RETRY_FIRST_SECONDS: '12',
@@ -253,6 +256,9 @@ describe('one trace', () => {
         part,
       ).toContainEqual(expect.stringMatching(/^graph \w+$/))
     expect(below('embed').length).toBeGreaterThan(0)
+    expect(below('rerank').map((path) => path.slice(request.length + 1).map(shown))).toContainEqual([
+      `CLIENT rerank (${by('search')})`,
+    ])
     for (const path of below('load')) expect(new Set(path.map(({ traceId }) => traceId)).size).toBe(1)
   })
 
@@ -348,11 +354,11 @@ describe('every span', () => {
       /^((SELECT|INSERT|UPDATE|DELETE) \w+|sqlite|postgresql)$/,
     ],
     [
-      'embedding',
+      'a model',
       'CLIENT',
       'gen_ai.operation.name',
       ['gen_ai.request.model', 'server.address'],
-      /^embed \w+$/,
+      /^(embed \w+|rerank)$/,
     ],
   ])('about %s has its kind, name and attributes', (_, kind, has, attributes, name) => {
     const about = spans.filter((span) => span.kind === kind && has in span.attributes)
@@ -513,6 +519,8 @@ const DID_NOT_HAPPEN = new Set([
   'mnemosyne_processing_queue_length',
   'mnemosyne_embedding_endpoint_left_alone',
   'mnemosyne_embedding_queue_length',
+  'mnemosyne_reranker_endpoint_left_alone',
+  'mnemosyne_reranker_retries_total',
   'mnemosyne_audit_dropped_total',
   'mnemosyne_audit_waiting',
   'mnemosyne_auth_logins_total',

@@ -18,7 +18,7 @@ import { startGateway } from '@mnemosyne/gateway'
 import { openConfiguredProcessor, openSources, startIngest } from '@mnemosyne/ingest'
 import { startLibrary } from '@mnemosyne/library'
 import { startMcp } from '@mnemosyne/mcp'
-import { type ModelState, openConfiguredEmbedder } from '@mnemosyne/models'
+import { type ModelState, openConfiguredEmbedder, openConfiguredReranker } from '@mnemosyne/models'
 import {
   createLog,
   createRegistry,
@@ -199,12 +199,18 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         work: purpose === 'serve',
       }),
     )
+    const reranker =
+      purpose === 'serve'
+        ? openConfiguredReranker(configs.search, { log: logOf('search'), metrics: metricsOf('search') })
+        : null
+    if (reranker) closing.use(reranker)
     begin(
       await startSearch({
         ...(await common('search')),
         config: configs.search,
         graph,
         embedder: () => model,
+        reranker,
       }),
     )
     const sign = await createSigner('gateway', keys)
