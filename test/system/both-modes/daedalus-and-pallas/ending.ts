@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import type { AuditRecord, Job } from '@mnemosyne/contracts'
 import { expect } from 'vitest'
 import { inventedDocument } from '../../stores.ts'
-import { NOTHING } from './pallas.ts'
+import { NOTHING, Pallas } from './pallas.ts'
 import { graphLeft, rowCounts, rowsIn } from './remains.ts'
 import { COMMON_WORD, type Story, TEAM_PATH } from './story.ts'
+import { sight } from './team.ts'
 
 /** While jobs wait and are worked on. */
 export async function deleteEverything(story: Story): Promise<void> {
@@ -32,6 +33,7 @@ export async function deleteEverything(story: Story): Promise<void> {
     await expect.poll(status, { message: path, timeout: 20_000 }).toBe(404)
   }
   expect(await story.pallas.sees(COMMON_WORD)).toEqual(NOTHING)
+  await takeFreeId(story)
 
   await story.attach()
   await rival.write('PUT', `${TEAM_PATH}${story.rivalTeam.id}/workspaces/`, { workspace_ids: [] }, [200, 200])
@@ -43,6 +45,19 @@ export async function deleteEverything(story: Story): Promise<void> {
     await owner.write('DELETE', `${TEAM_PATH}${id}/`, undefined, [204, 204])
   }
   await story.expectRefused(jwt, 'Team JWT references an inactive team.', 'inactive_team')
+}
+
+/** The second user takes an id that is free again, and to which the teams of both are attached. */
+async function takeFreeId(story: Story): Promise<void> {
+  const { rival, pallas, system } = story
+  await story.attach('harbour')
+  await using team = await Pallas.deploy(system.url, story.rivalTeam.jwt)
+  expect(await team.sees(COMMON_WORD)).toEqual(NOTHING)
+  await story.makeFilledWorkspace(rival, 'harbour')
+  expect(await pallas.sees(COMMON_WORD)).toEqual(NOTHING)
+  expect(await team.sees(COMMON_WORD)).toEqual(sight(['harbour'], ['harbour.md']))
+  await rival.write('DELETE', '/library/api/workspaces/harbour/', undefined, [204, 204])
+  expect(await team.sees(COMMON_WORD)).toEqual(NOTHING)
 }
 
 /** Rows that outlive what they tell of: the audit log, keys, and of a team that it was one. */

@@ -35,6 +35,17 @@ const attempt = (status: number, method: string, path: Attempt['path'], body?: A
 
 const LIBRARY = '/library/api'
 
+/** A request to ingest what is in nobody's library. */
+export const FILE = {
+  s3_key: 'bay.md',
+  title: 'Theirs',
+  file_type: 'text/markdown',
+  file_size: 1,
+  content_hash: '0'.repeat(64),
+  source: 'daedalus',
+  source_ref: 'theirs',
+}
+
 /** What is answered alike for what is another's and for what does not exist. */
 const ATTEMPTS: readonly Attempt[] = [
   attempt(404, 'GET', ({ workspace }) => `${LIBRARY}/workspaces/${workspace}/`),
@@ -159,17 +170,6 @@ const ATTEMPTS: readonly Attempt[] = [
   ),
   attempt(403, 'GET', ({ library }) => `/admin/api/jobs/?library_uid=${library}`),
 ]
-
-/** A request to ingest what is in nobody's library. */
-export const FILE = {
-  s3_key: 'bay.md',
-  title: 'Theirs',
-  file_type: 'text/markdown',
-  file_size: 1,
-  content_hash: '0'.repeat(64),
-  source: 'daedalus',
-  source_ref: 'theirs',
-}
 
 /** The second user tries whatever takes an id on the first one's things. */
 export async function tryEverything(story: Story): Promise<void> {
