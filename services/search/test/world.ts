@@ -211,15 +211,19 @@ async function fill(graph: GraphStore): Promise<void> {
     description: '',
     workspace_id: null,
     chunking_config: {},
-    reranker_instruction: '',
     created_at: NOW,
     updated_at: NOW,
   }
   const manuals = {
     embedding_instruction: 'Find the step.',
+    reranker_instruction: 'Which step?',
     llm_context_prompt: 'Follow the order of steps.',
   }
-  const novels = { embedding_instruction: 'Find the scene.', llm_context_prompt: 'This is fiction.' }
+  const novels = {
+    embedding_instruction: 'Find the scene.',
+    reranker_instruction: 'Which scene?',
+    llm_context_prompt: 'This is fiction.',
+  }
   await graph.putLibrary({
     ...library,
     ...manuals,
