@@ -6,7 +6,7 @@ import { createTurns } from './turns.ts'
 import type { UserRow } from './users.ts'
 
 /**
- * Each check takes 19 MiB and a processor for some 30 ms. Half of libuv's four threads are left to others, and a login
+ * Each check takes 19 MiB and a processor for some 15 ms. Half of libuv's four threads are left to others, and a login
  * is answered within the two seconds that the gateway gives it.
  */
 const CHECKS = { atOnce: 2, patienceMs: 1_000, waitingEach: 10, waiting: 50 }

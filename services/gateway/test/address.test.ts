@@ -1,3 +1,8 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createVerifier, type Listener, listen, PEER_HEADER, publicKeys } from '@mnemosyne/platform'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClientAddress, isAddressOrNetwork } from '../src/client-address.ts'
@@ -122,6 +127,20 @@ describe('over a socket', () => {
       'x-mnemosyne-delegation',
       'x-mnemosyne-principal',
     ])
+  })
+
+  test('on a socket file there is none, whatever the client writes', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'mnemosyne-socket-'))
+    const world = await openWorld({ env: { TRUSTED_PROXIES: '127.0.0.0/8' } })
+    const socketPath = join(dir, 's')
+    open.push(await listen(world.gateway.fetch, { path: socketPath }))
+    const headers = { 'x-mnemosyne-peer': '127.0.0.1', 'x-forwarded-for': '198.51.100.1' }
+    const asked = request({ socketPath, path: '/accounts/api/login/', method: 'POST', headers }).end('{}')
+    await once(asked, 'response')
+    const verify = await createVerifier('auth', publicKeys(world.keys))
+    const seen = world.seen[0]!.headers.get('x-mnemosyne-principal')
+    expect((await verify(seen)).address).toBeNull()
+    await rm(dir, { recursive: true })
   })
 
   test('also where a password is changed; and nowhere else', async () => {
