@@ -1,4 +1,4 @@
-import type { Chunk, Item, Job, SearchAnswer } from '@mnemosyne/contracts'
+import type { AuditRecord, Chunk, Item, Job, SearchAnswer } from '@mnemosyne/contracts'
 import type { DistributedSystem } from '../system/distributed-system.ts'
 import { rowsOf } from '../system/stores.ts'
 import type { Promise_, Traffic } from './traffic.ts'
@@ -40,6 +40,7 @@ export async function balance(
     documents.push(await lookAtDocument(system, promise, ledger))
   await lookAtLibrary(system, library_uid, documents, ledger)
   await lookAtBlobs(system, ledger)
+  await lookAtAuditLog(system, ledger)
   return ledger
 }
 
@@ -167,6 +168,27 @@ async function lookAtLibrary(
     ledger.faults.push(`${library.chunk_count} passages are counted in place of ${chunks}`)
   const cached = await rowsOf('', 'ingest', 'embedding_cache', system.servers.databaseUrl)
   if (cached.length > 0) ledger.faults.push(`${cached.length} vectors of jobs that have ended are kept`)
+}
+
+/** Of every job that there is the audit log tells once that it was accepted. */
+async function lookAtAuditLog(system: DistributedSystem, ledger: Ledger): Promise<void> {
+  const url = system.servers.databaseUrl
+  const jobs = await rowsOf<{ job_id: string }>('', 'ingest', 'job', url)
+  const look = async () => {
+    const told = new Map<string, number>()
+    for (const { action, target } of await rowsOf<AuditRecord>('', 'auth', 'audit_log', url))
+      if (action === 'job.accepted') told.set(target, (told.get(target) ?? 0) + 1)
+    const times = jobs.map(({ job_id }) => told.get(job_id) ?? 0)
+    return { never: times.filter((n) => n === 0).length, often: times.filter((n) => n > 1).length }
+  }
+  const deadline = performance.now() + CALM_MS
+  let state = await look()
+  while (state.never > 0 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    state = await look()
+  }
+  if (state.never > 0) ledger.faults.push(`the audit log does not know ${state.never} of ${jobs.length} jobs`)
+  if (state.often > 0) ledger.faults.push(`the audit log tells of ${state.often} jobs more than once`)
 }
 
 /** One version of each item and nothing else, once what was left by processes that died has been tidied. */
