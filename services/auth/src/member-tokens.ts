@@ -76,14 +76,16 @@ async function changeMembersToken(
   )
 }
 
-/** A token that is not revoked, of a member of any role. */
+/** A token that is not revoked, of a member of any role. One question, whosever it is. */
 async function tokenOfMember(tx: Tx, tokenId: string, libraryUid: string): Promise<TokenList | undefined> {
   if (!Uid.safeParse(tokenId).success) return undefined
-  const token = await tx
+  return tx
     .selectFrom('user_token')
     .select(['id', 'user_id', 'allowed_libraries'])
     .where('id', '=', tokenId)
     .where('is_active', '=', 1)
+    .where('user_id', 'in', (members) =>
+      members.selectFrom('library_membership').select('user_id').where('library_uid', '=', libraryUid),
+    )
     .executeTakeFirst()
-  return token && (await highestRole(tx, token.user_id, libraryUid)) ? token : undefined
 }

@@ -5,7 +5,7 @@ import { actorOf } from '../audit.ts'
 import type { AuthContext } from '../context.ts'
 import { allowInToken, removeFromToken } from '../member-tokens.ts'
 import { addMember, listMembers, removeMember } from '../members.ts'
-import { libraryNotFound } from '../memberships.ts'
+import { highestRole, libraryNotFound } from '../memberships.ts'
 import { type AuthImplementer, personOf } from '../router.ts'
 
 /** With whom a library is shared, and in whose tokens it stands. Staff have no rights here beyond their own. */
@@ -42,18 +42,19 @@ export function memberRoutes(os: AuthImplementer, context: AuthContext) {
 
 /**
  * The library that a path names, with whose it is by the library service's word: auth may hear late that there is
- * none any more, or that it has been handed over. Throws DomainError LIBRARY_NOT_FOUND, GLOBAL_LIBRARY,
- * LIBRARY_UNAVAILABLE.
+ * none any more, or that it has been handed over. Both are asked whatever the other says, so that somebody else's
+ * costs as much as none. Throws DomainError LIBRARY_NOT_FOUND, GLOBAL_LIBRARY, LIBRARY_UNAVAILABLE.
  */
-async function ofLibrary({ library }: AuthContext, request: RequestContext, uid: string) {
+async function ofLibrary({ library, sql }: AuthContext, request: RequestContext, uid: string) {
   const { id: callerId } = personOf(request.principal)
   if (!Uid.safeParse(uid).success) throw libraryNotFound()
   const { delegations, signal } = request
-  const found = await askLibrary(() =>
-    library.principalOwner({ library_uid: uid }, { context: { delegations }, signal }),
-  )
-  if (!found) throw libraryNotFound()
-  if (found.owner_username === null)
+  const [role, found] = await Promise.all([
+    highestRole(sql.read, callerId, uid),
+    askLibrary(() => library.principalOwner({ library_uid: uid }, { context: { delegations }, signal })),
+  ])
+  if (found?.owner_username === null)
     throw new DomainError('GLOBAL_LIBRARY', "A global library is everybody's: it has no members.")
+  if (!found || !role) throw libraryNotFound()
   return { callerId, libraryUid: uid, principalOwner: found.owner_username }
 }
