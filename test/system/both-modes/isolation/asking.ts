@@ -34,9 +34,12 @@ export type Send = (request: {
   body?: string | FormData
 }) => Promise<Answer>
 
+/** Of a caller who does not want to be traced. */
+const UNTRACED = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00` }
+
 export function sendTo(url: string): Send {
   return async ({ method, path, headers, body }) => {
-    const response = await fetch(`${url}${path}`, { method, headers, body })
+    const response = await fetch(`${url}${path}`, { method, headers: { ...UNTRACED, ...headers }, body })
     return { status: response.status, headers: response.headers, text: await response.text() }
   }
 }
@@ -80,23 +83,28 @@ export async function patiently<T extends { status: number; headers: Headers }>(
   }
 }
 
-/** Asks what is asked for, with a credential. */
-export function ask(
+/** Asks what is asked for, with a credential; patiently. */
+export function ask(send: Send, operation: At, asked: Asked, credential: Record<string, string>) {
+  return patiently(() => askOnce(send, operation, asked, credential))
+}
+
+/** Where an operation is. */
+type At = Pick<Operation, 'method' | 'path'>
+
+export function askOnce(
   send: Send,
-  { method, path }: Pick<Operation, 'method' | 'path'>,
+  { method, path }: At,
   { params = {}, query, body, form }: Asked,
   credential: Record<string, string>,
 ): Promise<Answer> {
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(params[name]!))
   const json = body !== undefined && { 'content-type': 'application/json' }
-  return patiently(() =>
-    send({
-      method,
-      path: query ? `${filled}?${new URLSearchParams(query)}` : filled,
-      headers: { ...credential, ...json },
-      body: form ? formOf(form) : body === undefined ? undefined : JSON.stringify(body),
-    }),
-  )
+  return send({
+    method,
+    path: query ? `${filled}?${new URLSearchParams(query)}` : filled,
+    headers: { ...credential, ...json },
+    body: form ? formOf(form) : body === undefined ? undefined : JSON.stringify(body),
+  })
 }
 
 function formOf(fields: NonNullable<Asked['form']>): FormData {

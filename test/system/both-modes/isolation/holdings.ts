@@ -16,6 +16,9 @@ export interface Holding {
   text: string
 }
 
+/** For documents, all of which are taken in at once. */
+const PATIENCE_MS = 180_000
+
 /** Stands in every document, so that a search for it tells what is searched. */
 export const SHARED_WORD = 'lantern'
 
@@ -60,7 +63,7 @@ async function fill(
   const text = `# Log of ${library_uid}\n\nThe ${SHARED_WORD} of ${library_uid} is lit at dusk by its keeper.\n`
   const document = await system.daedalus.put(`isolation/${library_uid}.md`, text)
   const accepted = await client.call('POST', '/library/api/ingest/', { ...document, library_uid })
-  const job = await client.ended((expectStatus(accepted, 202) as Job).job_id)
+  const job = await client.ended((expectStatus(accepted, 202) as Job).job_id, PATIENCE_MS)
   if (job.status !== 'completed') throw new Error(`a document was not taken in: ${job.error}`)
   const chunks = await client.call('GET', `/library/api/items/${job.item_uid}/chunks/`)
   const [chunk] = expectStatus(chunks, 200) as Chunk[]

@@ -1,4 +1,4 @@
-import { type Expected, expectedOf, type Level, relationsOf } from './access.ts'
+import { type Expected, expectedOf, relationsOf } from './access.ts'
 import { type Answer, ask, isSafe, sendTo, signatureOf } from './asking.ts'
 import { type Caller, faultOfRefusal, type Refused } from './callers.ts'
 import { askAll, type Fault, type Outcome } from './cells.ts'
@@ -9,7 +9,7 @@ import type { Asker, Way } from './way.ts'
 import type { World } from './world.ts'
 
 /** Something that can be asked for, whoever asks. */
-interface Question {
+export interface Question {
   operation: Operation
   way: Way
   relation: string
@@ -17,7 +17,7 @@ interface Question {
 }
 
 /** Every operation, in every way, with each of its relations. */
-function questions(): Question[] {
+export function questions(): Question[] {
   return Object.entries(ROWS).flatMap(([name, ways]) => {
     const operation = operationNamed(name)
     return ways.flatMap((way) =>
@@ -56,11 +56,24 @@ export function askGranted(world: World, callers: Caller[], which: 'safe' | 'uns
   return askAll(cells, (cell) => faultOf(world, cell, cell.by))
 }
 
-async function faultOf(world: World, { operation, way, relation }: Question, caller: Caller): Promise<Fault> {
+/** What a caller is answered; and, where that has to be alike, for which relation the same is answered. */
+export function expectationOf(
+  { operation, way, relation }: Question,
+  { person: { level }, session }: Caller,
+): { expected: Expected; reference: string } {
+  const of = (relation: string) =>
+    expectedOf(way.access, relation, { level, session }, way.success ?? operation.success)
+  const expected = of(relation)
+  // Where asking for what does not exist would make it, it is somebody else's.
+  const alike = expected.alike && of('missing').status !== expected.status ? 'foreign' : 'missing'
+  return { expected, reference: alike }
+}
+
+async function faultOf(world: World, question: Question, caller: Caller): Promise<Fault> {
+  const { operation, way, relation } = question
   const { person, session } = caller
   const asker: Asker = { world, person, relation, session }
-  const who = { level: person.level, session }
-  const expected = expectedOf(way.access, relation, who, way.success ?? operation.success)
+  const { expected, reference } = expectationOf(question, caller)
   const { asked, ids, headers } = expected.granted && way.fresh ? await way.fresh(asker) : way.standing(asker)
   // Who is made for the question comes in by the front door.
   const answer = headers
@@ -69,21 +82,12 @@ async function faultOf(world: World, { operation, way, relation }: Question, cal
   if (answer.status !== expected.status)
     return { expected: String(expected.status), got: `${answer.status} ${answer.text}` }
   if (expected.alike) {
-    const instead = way.standing({ ...asker, relation: referenceOf(way, expected, who) })
+    const instead = way.standing({ ...asker, relation: reference })
     const wanted = signatureOf(await ask(caller.send, operation, instead.asked, caller.headers), instead.ids)
     const got = signatureOf(answer, ids)
-    if (got !== wanted) return { expected: `the answer for missing: ${wanted}`, got }
+    if (got !== wanted) return { expected: `the answer for ${reference}: ${wanted}`, got }
   }
   return answer.status < 400 ? faultOfContents(way, asker, { expected, answer }) : faultOfWords(answer)
-}
-
-/** What does not exist; or what is somebody else's, where asking for what does not exist would make it. */
-function referenceOf(
-  way: Way,
-  { status }: Expected,
-  who: Pick<Caller, 'session'> & { level: Level },
-): string {
-  return expectedOf(way.access, 'missing', who, status).status === status ? 'missing' : 'foreign'
 }
 
 /** `{"detail": …}`, or 400 `{field: […]}`. */

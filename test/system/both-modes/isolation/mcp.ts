@@ -1,4 +1,4 @@
-import { CSRF_HEADER } from '@mnemosyne/contracts'
+import { CSRF_HEADER, LIBRARY_TYPES } from '@mnemosyne/contracts'
 import { type Answer, type Send, sendTo, signatureOf } from './asking.ts'
 import { DETAILS, PER_TURN } from './callers.ts'
 import { askAll, type Fault, type Outcome } from './cells.ts'
@@ -172,12 +172,25 @@ export function askToolsRefused(world: World, url: string): Promise<Outcome> {
   )
   return askAll(cells, async ({ line, relation, headers, detail }) => {
     const holding = relation === 'unnamed' ? undefined : world.holdings.ada[relation]
-    const { status, text, headers: got } = await callTool(send, line, holding, headers)
-    const challenge = got.get('www-authenticate') ?? ''
-    const body = JSON.stringify({ detail })
-    if (status === 401 && /^Bearer .*resource_metadata="/.test(challenge) && text === body) return undefined
-    return { expected: `401 Bearer resource_metadata ${body}`, got: `${status} ${challenge} ${text}` }
+    return faultOfRefusal(await callTool(send, line, holding, headers), detail)
   })
+}
+
+export function askResourcesRefused(world: World, url: string): Promise<Outcome> {
+  const send = sendTo(url)
+  const cells = resourceCells().flatMap((cell) =>
+    mcpRefused(world).map((refused) => ({ ...cell, refused, caller: refused.name })),
+  )
+  return askAll(cells, async ({ uri, refused: { headers, detail } }) =>
+    faultOfRefusal(await rpc(send, 'resources/read', { uri }, headers), detail),
+  )
+}
+
+function faultOfRefusal({ status, text, headers }: Answer, detail: string): Fault {
+  const challenge = headers.get('www-authenticate') ?? ''
+  const body = JSON.stringify({ detail })
+  if (status === 401 && /^Bearer .*resource_metadata="/.test(challenge) && text === body) return undefined
+  return { expected: `401 Bearer resource_metadata ${body}`, got: `${status} ${challenge} ${text}` }
 }
 
 interface ToolCell {
@@ -224,6 +237,35 @@ function callTool(
 ): Promise<Answer> {
   const argument = holding && by !== 'nothing' ? { [by]: holding[by] } : {}
   return rpc(send, 'tools/call', { name: tool, arguments: { ...SHOWN[tool]?.args, ...argument } }, credential)
+}
+
+/** What each resource tells a principal, and no more. */
+const RESOURCES: Record<string, (of: Record<LibraryRelation, Holding>, principal: McpPrincipal) => string[]> =
+  {
+    'mnemosyne://libraries': (of, { sees }) => sees.map((one) => of[one].library_uid),
+    'mnemosyne://library-types': () => [...LIBRARY_TYPES],
+  }
+
+export const RESOURCES_IN_TABLE = Object.keys(RESOURCES).sort()
+
+const resourceCells = () =>
+  Object.entries(RESOURCES).map(([uri, of]) => ({ uri, of, asked: uri, relation: '' }))
+
+export function askResources(world: World, url: string): Promise<Outcome> {
+  const send = sendTo(url)
+  const cells = resourceCells().flatMap((cell) =>
+    mcpPrincipals(world).map((principal) => ({ ...cell, principal, caller: principal.name })),
+  )
+  return askAll(cells, async ({ uri, of, principal }) => {
+    const answer = await rpc(send, 'resources/read', { uri }, principal.headers)
+    const { contents } = resultOf<{ contents: { text: string }[] }>(answer)
+    const [elements] = Object.values(JSON.parse(contents[0]!.text) as Record<string, object[]>)
+    const got = elements!.map((element) => Object.values(element)[0] as string).sort()
+    const wanted = of(world.holdings[principal.person], principal).sort()
+    return String(got) === String(wanted)
+      ? undefined
+      : { expected: `exactly these: ${wanted}`, got: String(got) }
+  })
 }
 
 /** One JSON-RPC request. */

@@ -3,6 +3,7 @@ import { CSRF_HEADER, type MembershipRole, type Team, type User } from '@mnemosy
 import { startEmbeddingServer } from '@mnemosyne/models/testing'
 import { vi } from 'vitest'
 import { type SystemInMode, startInMode } from '../../mode.ts'
+import { TraceReceiver } from '../../trace-receiver.ts'
 import {
   expectStatus,
   type Holding,
@@ -39,6 +40,7 @@ export type CastName = (typeof CAST)[number]
 /** Everybody and everything that is asked about; nothing in it changes but by a fault. */
 export interface World extends AsyncDisposable {
   system: SystemInMode
+  traces: TraceReceiver
   people: Record<CastName, Person>
   /** Who owns what is shared, and what is not. */
   kim: Person
@@ -56,9 +58,15 @@ export interface World extends AsyncDisposable {
 export async function makeWorld(): Promise<World> {
   await using opening = new AsyncDisposableStack()
   const model = opening.use(await startEmbeddingServer({ dimensions: 64 }))
+  const traces = opening.use(await TraceReceiver.start())
   const system = opening.use(
     await startInMode({
-      env: { EMBEDDING_BASE_URL: model.url, EMBEDDING_MODEL: 'hashed', EMBEDDING_DIMENSIONS: '64' },
+      env: {
+        EMBEDDING_BASE_URL: model.url,
+        EMBEDDING_MODEL: 'hashed',
+        EMBEDDING_DIMENSIONS: '64',
+        OTEL_EXPORTER_OTLP_ENDPOINT: traces.url,
+      },
     }),
   )
   const first = (await system.call('GET', '/profile/api/me/')).body as User
@@ -86,7 +94,7 @@ export async function makeWorld(): Promise<World> {
   const accounts = { person: person!, staff: staff!, superuser: superuser! }
   const closing = opening.move()
   return {
-    ...{ system, people, kim, zoe, holdings, credentials, tokens, teams, accounts },
+    ...{ system, traces, people, kim, zoe, holdings, credentials, tokens, teams, accounts },
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   }
 }
