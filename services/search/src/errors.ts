@@ -4,6 +4,16 @@ export const libraryNotFound = () => new DomainError('LIBRARY_NOT_FOUND', 'Libra
 
 export const collectionNotFound = () => new DomainError('COLLECTION_NOT_FOUND', 'Collection not found.')
 
+export const chunkNotFound = () => new DomainError('CHUNK_NOT_FOUND', 'Chunk not found.')
+
+export const itemNotFound = () => new DomainError('ITEM_NOT_FOUND', 'Item not found.')
+
+export const itemWithoutPassages = (status: string) =>
+  new DomainError(
+    'ITEM_WITHOUT_PASSAGES',
+    `The item has no passages that could be found. Its state is "${status}".`,
+  )
+
 /** There is nothing to rank, or no way to show it. */
 export const searchUnavailable = (reasons: string[], cause?: unknown) =>
   new DomainError('SEARCH_UNAVAILABLE', `Nothing could be searched. ${reasons.join(' ')}`, { cause })
@@ -15,6 +25,9 @@ export const searchCancelled = (cause: unknown) =>
 export const ERROR_STATUS: Record<string, number> = {
   LIBRARY_NOT_FOUND: 404,
   COLLECTION_NOT_FOUND: 404,
+  CHUNK_NOT_FOUND: 404,
+  ITEM_NOT_FOUND: 404,
+  ITEM_WITHOUT_PASSAGES: 409,
   SEARCH_CANCELLED: 499,
   SEARCH_UNAVAILABLE: 503,
 }

@@ -1,9 +1,9 @@
-import type { GraphStore, Scope, TextHit, TextQuery } from '@mnemosyne/graph'
+import type { Ask, GraphStore, Scope, TextHit, TextQuery } from '@mnemosyne/graph'
 import type { SearchConfig } from './config.ts'
 import type { Nominations } from './nominate.ts'
 import type { Parts } from './parts.ts'
 import { rankByScore } from './ranking/fusion.ts'
-import { chooseSeeds, type LinkPoints, linkPoints } from './ranking/links.ts'
+import { chooseSeeds, type LinkPoints, linkPoints, type Seed } from './ranking/links.ts'
 import {
   type Evidence,
   fusedScore,
@@ -26,6 +26,8 @@ export interface Ranking {
   nominated: { vector: string[]; fulltext: string[] }
   named: Map<string, NamedPoints>
   links: Map<string, LinkPoints>
+  /** From which links were followed; none where they were not. */
+  seeds: Seed[]
 }
 
 /** Scores what was nominated by every retriever, follows the links of the best, and fuses. */
@@ -67,6 +69,7 @@ export async function fuse(
 
   const points = new Map<string, NamedPoints>()
   const links = new Map<string, LinkPoints>()
+  let seeds: Seed[] = []
   async function addNamed(concepts: NamedConcepts, uids: string[]): Promise<void> {
     const added = await parts.attempt('graph', (signal) =>
       pointsOfNamed(graph, scope, concepts, uids, { signal }),
@@ -79,7 +82,7 @@ export async function fuse(
   let shares = weightedShares(evidence)
   if (named && config.SEARCH_GRAPH_MAX_DEPTH > 1) {
     const scores = fusedScores(shares)
-    const seeds = chooseSeeds(rankByScore(scores), scores)
+    seeds = chooseSeeds(rankByScore(scores), scores)
     const followed = await parts.attempt('graph', (signal) =>
       followLinks(graph, scope, named, seeds, [...first], { signal }),
     )
@@ -91,7 +94,15 @@ export async function fuse(
     }
   }
   if (config.SEARCH_FUSION === 'rrf') shares = rankShares(nominated, shares, config.SEARCH_RRF_K)
-  return { ranked: rankByScore(fusedScores(shares)), shares, evidence, nominated, named: points, links }
+  return {
+    ranked: rankByScore(fusedScores(shares)),
+    shares,
+    evidence,
+    nominated,
+    named: points,
+    links,
+    seeds,
+  }
 }
 
 function fusedScores(shares: Map<string, Shares>): Map<string, number> {
@@ -111,16 +122,16 @@ function knownScores(
 }
 
 /** Cosine and BM25 of every given chunk, each against the query vector of its part of the scope. */
-async function scoreEverywhere(
+export async function scoreEverywhere(
   graph: GraphStore,
   scope: Scope,
   uids: string[],
   { vectors, terms }: { vectors: QueryVector[] | undefined; terms: string[] },
-  { signal }: { signal: AbortSignal },
+  ask: Ask,
 ): Promise<Map<string, { cosine: number | null; bm25: number }>> {
   const groups = vectors && vectors.length > 0 ? vectors : [{ scope, vector: null }]
   const answers = await Promise.all(
-    groups.map((group) => graph.scoreChunks(group.scope, uids, { vector: group.vector, terms }, { signal })),
+    groups.map((group) => graph.scoreChunks(group.scope, uids, { vector: group.vector, terms }, ask)),
   )
   return new Map(answers.flat().map(({ chunk_uid, cosine, bm25 }) => [chunk_uid, { cosine, bm25 }]))
 }

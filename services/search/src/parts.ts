@@ -4,7 +4,16 @@ import { ModelError } from '@mnemosyne/models'
 import { DomainError, type Logger, type Metrics, span } from '@mnemosyne/platform'
 import { searchCancelled, searchUnavailable } from './errors.ts'
 
-export type Stage = 'scope' | 'embed' | 'vector' | 'fulltext' | 'graph' | 'fuse' | 'rerank' | 'load'
+export type Stage =
+  | 'scope'
+  | 'embed'
+  | 'vector'
+  | 'fulltext'
+  | 'graph'
+  | 'fuse'
+  | 'rerank'
+  | 'load'
+  | 'explain'
 
 /** A part can do nothing just now, for a reason that the caller may read. */
 export class PartUnavailable extends Error {

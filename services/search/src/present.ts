@@ -6,23 +6,27 @@ import { Highlighter, preview } from './preview.ts'
 import { fusedScore, rankByGraph, sourcesOf } from './ranking/shares.ts'
 import type { Reranking } from './rerank.ts'
 
+export interface Presented {
+  candidates: Candidate[]
+  /** Why passages are not shown that the limit would have let through, in words; by chunk uid. */
+  withheld: Map<string, string>
+}
+
 /** The first `limit` of the re-ranked candidates as the answer shows them. What was deleted meanwhile is left out. */
 export async function presentCandidates(
   passages: Passages,
-  ranking: Ranking,
-  reranking: Reranking,
-  queryTerms: string[],
+  { ranking, reranking, terms }: { ranking: Ranking; reranking: Reranking; terms: string[] },
   { limit, explain }: { limit: number; explain: boolean },
   ask: Ask,
-): Promise<Candidate[]> {
+): Promise<Presented> {
   const details = await passages.load(reranking.order.slice(0, limit), ask)
-  const highlighter = new Highlighter(queryTerms)
+  const highlighter = new Highlighter(terms)
   const nominated = {
     vector: new Set(ranking.nominated.vector),
     fulltext: new Set(ranking.nominated.fulltext),
   }
   const explanation = explain ? explainer(ranking, reranking) : undefined
-  return details.map((chunk) => {
+  const candidates = details.map((chunk): Candidate => {
     const shares = ranking.shares.get(chunk.chunk_uid)!
     const fused = fusedScore(shares)
     const reranked = reranking.scores.get(chunk.chunk_uid)
@@ -38,6 +42,7 @@ export async function presentCandidates(
       ...(explanation && { explanation: explanation(chunk.chunk_uid) }),
     }
   })
+  return { candidates, withheld: new Map() }
 }
 
 function shown(chunk: ChunkDetail) {

@@ -1,10 +1,10 @@
-import type { Principal, SearchAnswer, SearchRequest } from '@mnemosyne/contracts'
+import type { SearchAnswer, SearchRequest } from '@mnemosyne/contracts'
 import type { GraphStore } from '@mnemosyne/graph'
 import type { Embedder, Reranker } from '@mnemosyne/models'
 import type { Logger } from '@mnemosyne/platform'
 import type { SearchConfig } from './config.ts'
 import type { SearchMetrics } from './parts.ts'
-import { runSearch } from './pipeline.ts'
+import { beginSearch, type Caller, runSearch } from './pipeline.ts'
 
 /** The embedding model, or why there is none and what to do about it. */
 export type EmbedderState = { embedder: Embedder } | { embedder: null; reason: string }
@@ -27,14 +27,12 @@ export interface SearchDeps {
 export async function search(
   deps: SearchDeps,
   request: SearchRequest,
-  caller: { principal: Principal; signal: AbortSignal },
+  caller: Caller,
 ): Promise<SearchAnswer> {
   const started = performance.now()
-  const { parts, searchScope, nominations, used, ranking, reranking, candidates } = await runSearch(
-    deps,
-    request,
-    caller,
-  )
+  const begun = await beginSearch(deps, request, caller)
+  const { parts, nominations, used, ranking, reranking, presented } = await runSearch(deps, request, begun)
+  const { candidates } = presented
   const shown = new Set(candidates.map((candidate) => candidate.library_uid))
   const took = performance.now() - started
   return {
@@ -48,7 +46,7 @@ export async function search(
     reranker_skip_reason: reranking.skipReason,
     search_types_used: used,
     contexts: Object.fromEntries(
-      searchScope.libraries
+      begun.searchScope.libraries
         .filter(({ uid, llm_context_prompt }) => shown.has(uid) && llm_context_prompt !== '')
         .map(({ uid, llm_context_prompt }) => [uid, llm_context_prompt]),
     ),

@@ -14,7 +14,7 @@ import {
 import { implement } from '@orpc/server'
 import type { SearchConfig } from './config.ts'
 import { ERROR_STATUS } from './errors.ts'
-import { explain } from './explain.ts'
+import { explain } from './explain/explain.ts'
 import { searchMetrics } from './parts.ts'
 import { type EmbedderState, search } from './search.ts'
 

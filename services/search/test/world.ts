@@ -63,19 +63,21 @@ export function wordEmbedder(
   }
 }
 
-function vectorOf(text: string): Float32Array {
+export function vectorOf(text: string): Float32Array {
   const vector = new Float32Array(DIMENSIONS).fill(0.01)
   for (const term of terms(text))
     vector[createHash('sha256').update(term).digest().readUInt16BE() % DIMENSIONS]! += 1
   return vector
 }
 
-interface Document {
+export interface Document {
   library: string
   title: string
   passages: string[]
   concepts?: string[]
   collection?: string
+  /** Without vectors, as what comes in without a model. */
+  unembedded?: boolean
 }
 
 export const DOCUMENTS: Document[] = [
@@ -128,7 +130,13 @@ export interface World {
   start(env?: Record<string, string>): Promise<Service>
   /** A client of the service for a caller who reads these libraries. */
   client(service: Service, libraries?: string[]): Client<typeof searchContract>
-  request(service: Service, body: unknown, init?: RequestInit, libraries?: string[]): Promise<Response>
+  request(
+    service: Service,
+    body: unknown,
+    init?: RequestInit,
+    libraries?: string[],
+    path?: string,
+  ): Promise<Response>
   close(): Promise<void>
 }
 
@@ -179,9 +187,9 @@ export async function openWorld(): Promise<World> {
           return service.fetch(request)
         },
       }),
-    request: async (service, body, init = {}, libraries = mine) =>
+    request: async (service, body, init = {}, libraries = mine, path = '/library/api/search/') =>
       service.fetch(
-        new Request('http://search/library/api/search/', {
+        new Request(`http://search${path}`, {
           method: 'POST',
           body: typeof body === 'string' ? body : JSON.stringify(body),
           headers: { 'content-type': 'application/json', [PRINCIPAL_HEADER]: await assertion(libraries) },
@@ -264,9 +272,9 @@ async function fill(graph: GraphStore): Promise<void> {
   for (const document of DOCUMENTS) await put(graph, document)
 }
 
-async function put(
+export async function put(
   graph: GraphStore,
-  { library, title, passages, concepts = [], collection }: Document,
+  { library, title, passages, concepts = [], collection, unembedded = false }: Document,
 ): Promise<void> {
   const item_uid = uid(`item ${title}`)
   await graph.putItem({
@@ -293,7 +301,7 @@ async function put(
     version: 1,
     title,
     content_hash: '',
-    embedding_model: 'words',
+    embedding_model: unembedded ? null : 'words',
     updated_at: NOW,
     concepts: [
       { key: conceptKey(title)!, name: title, kind: 'title' },
@@ -308,7 +316,7 @@ async function put(
       char_start: 0,
       char_end: text.length,
       token_count: 10,
-      embedding: vectorOf(text),
+      embedding: unembedded ? null : vectorOf(text),
       embedding_key: null,
     })),
   })
