@@ -1,4 +1,5 @@
 import type { Candidate, SearchAnswer } from '@mnemosyne/contracts'
+import { explanationLines } from './show-explanation.ts'
 
 /** Hits as people read them: rank, score, where it stands, the passage. */
 export function hitLines(answer: SearchAnswer, options: { explain?: boolean } = {}): string[] {
@@ -6,10 +7,11 @@ export function hitLines(answer: SearchAnswer, options: { explain?: boolean } = 
     `${String(index + 1).padStart(2)}. ${[hit.item_title, ...hit.section_path].join(' › ')}${hit.page ? ` (page ${hit.page})` : ''}`,
     `    ${hit.score.toFixed(3)}  ${hit.sources.join(' + ')}  chunk ${hit.chunk_uid}`,
     `    ${excerpt(hit)}`,
-    ...(options.explain && hit.explanation ? [`    ${JSON.stringify(hit.explanation)}`] : []),
+    ...(options.explain ? explanationLines(hit).map((line) => `    ${line}`) : []),
   ])
-  const { candidates, search_time_ms, degraded } = answer
-  const summary = `${candidates.length} shown of ${answer.total_candidates} candidates, ${search_time_ms.toFixed(0)} ms`
+  const { candidates, search_time_ms, degraded, reranker_model } = answer
+  const reranked = reranker_model === null ? '' : `, re-ranked by ${reranker_model}`
+  const summary = `${candidates.length} shown of ${answer.total_candidates} candidates${reranked}, ${search_time_ms.toFixed(0)} ms`
   return [...lines, ...degraded.map(({ part, reason }) => `! without ${part}: ${reason}`), summary]
 }
 

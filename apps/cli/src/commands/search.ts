@@ -1,8 +1,9 @@
-import { SEARCH_LIMIT_MAX } from '@mnemosyne/contracts'
+import { CallError, type ExplainAnswer, SEARCH_LIMIT_MAX } from '@mnemosyne/contracts'
 import { type Command, InvalidArgumentError } from 'commander'
-import { connect } from '../connect.ts'
+import { type Connection, connect } from '../connect.ts'
 import { findLibrary } from '../find-library.ts'
 import { Output } from '../output.ts'
+import { passageLines } from '../show-explanation.ts'
 import { hitLines } from '../show-hits.ts'
 import { type GlobalOptions, withSystem } from './shared-options.ts'
 
@@ -10,6 +11,7 @@ interface SearchOptions extends GlobalOptions {
   library?: string
   limit: number
   explain?: boolean
+  why?: string
 }
 
 export function searchCommand(program: Command): void {
@@ -22,22 +24,38 @@ export function searchCommand(program: Command): void {
     .option('--library <name|uid>', 'only in this library')
     .option('--limit <n>', 'how many passages', asLimit, 10)
     .option('--explain', 'show how each passage came to its place')
+    .option('--why <uid>', 'tell where this chunk or item ranks in each stage, and what drops it')
     .action(async (query: string, options: SearchOptions) => {
       const output = new Output(options)
       const system = await connect(options, process.env)
       try {
         const library_uid = options.library ? (await findLibrary(system, options.library)).uid : undefined
-        const answer = await system.search.search({
-          query,
-          library_uid,
-          limit: options.limit,
-          explain: options.explain ?? false,
-        })
+        const request = { query, library_uid, limit: options.limit }
+        if (options.why !== undefined) {
+          const answer = await why(system, request, options.why)
+          output.result(answer, passageLines(answer))
+          return
+        }
+        const answer = await system.search.search({ ...request, explain: options.explain ?? false })
         output.result(answer, hitLines(answer, options))
       } finally {
         await system.close()
       }
     })
+}
+
+/** The uid is a chunk's, or else an item's. */
+async function why(
+  system: Connection,
+  request: { query: string; library_uid: string | undefined; limit: number },
+  uid: string,
+): Promise<ExplainAnswer> {
+  try {
+    return await system.search.explain({ ...request, chunk_uid: uid })
+  } catch (error) {
+    if (!(error instanceof CallError) || error.message !== 'Chunk not found.') throw error
+    return system.search.explain({ ...request, item_uid: uid })
+  }
 }
 
 function asLimit(text: string): number {
