@@ -205,6 +205,16 @@ describe('with a running process', () => {
   test.each<[string, string[], number, RegExp]>([
     ['a user that exists', ['create-user', 'keeper', '--no-password'], 1, /keeper/],
     ['a token for nobody', ['create-user-token', '--user', 'nobody', '--name', 'x'], 1, /nobody|user/i],
+    ['a user who is not there', ['disable-user', 'nobody'], 1, /nobody/],
+    ['a group that is none', ['create-user', 'x', '--no-password', '--groups', 'Staff,Root'], 2, /Root/],
+    [
+      'two words on libraries',
+      ['delete-user', 'keeper', '--hand-over-to', 'x', '--delete-libraries'],
+      2,
+      /one of/,
+    ],
+    ['a password on the command line', ['set-password', 'keeper', 'secret'], 2, /argument/],
+    ['a token that is not there', ['revoke-user-token', 'x'], 1, /Token not found/],
     ['an unknown library', ['search', 'x', '--library', 'None'], 1, /None/],
     ['an unknown library to ingest to', ['ingest', MAIN, '--library', 'None'], 1, /--library-type/],
     ['a blank query', ['search', '  '], 1, /query/],
@@ -274,4 +284,36 @@ test('without a running process the stores are opened for the command', async ()
   const { candidates } = await run<SearchAnswer>('search', 'where is the emergency anchor?')
   expect(candidates[0]?.text_preview).toContain('lee side')
   expect(await run('status')).toMatchObject({ running: false, libraries: 1, jobs: { completed: 1 } })
+})
+
+// Each command opens all stores, and closes them.
+test('without a running process users are administered on the stores', { timeout: 240_000 }, async () => {
+  const home = temporaryFolder()
+  onTestFinished(() => home[Symbol.dispose]())
+  const dataDir = join(home.path, 'data')
+  const run = async <T>(...args: string[]) => {
+    const answer = await mnemosyne([...args, '--data-dir', dataDir, '--json'])
+    expect(answer.code, answer.stdout + answer.stderr).toBe(0)
+    return documentOf<T>(answer)
+  }
+  await run('create-user', 'keeper', '--no-password')
+  await run('seed-signing-key', '--kid', 'k1')
+  expect(await run('list-signing-keys')).toMatchObject({ keys: [{ kid: 'k1', is_current: true }] })
+  expect(await run('create-user', 'helper', '--no-password', '--groups', 'Staff')).toMatchObject({
+    is_staff: true,
+  })
+  expect(await run('disable-user', 'helper')).toMatchObject({ is_active: false })
+  expect(await run('rename-user', 'helper', 'aide')).toMatchObject({ username: 'aide' })
+  expect(await run('delete-user', 'aide')).toMatchObject({ deleted: true })
+  const anchors = join(await documents(home.path), 'anchors.md')
+  await run('ingest', anchors, '--library', 'Papers', '--library-type', 'technical')
+  expect(await run('backfill-memberships')).toEqual({ libraries: 1, added: 0 })
+  await run('create-user', 'heir', '--no-password')
+  expect(await run('delete-user', 'keeper', '--hand-over-to', 'heir')).toMatchObject({
+    handed_over_to: 'heir',
+  })
+  // The first user is the heir now, and reads what was handed over.
+  const { candidates } = await run<SearchAnswer>('search', 'where is the emergency anchor?')
+  expect(candidates[0]?.text_preview).toContain('lee side')
+  expect(await run('list-users')).toMatchObject({ users: [{ username: 'heir' }] })
 })
