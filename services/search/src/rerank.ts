@@ -86,11 +86,11 @@ async function scoreAll(
   return new Map(scored.flat())
 }
 
-/** The whole passage under its title and those headings that it does not begin with itself. */
+/** The whole passage, under its title and those headings that it does not begin with itself. */
 function document({ item_title, section_path, text }: ChunkDetail): string {
   const beginning = text.slice(0, 500)
-  const above = [item_title, ...section_path.filter((heading) => !beginning.includes(heading))]
-  return `${above.join(' › ')}\n\n${text}`
+  const above = [item_title, ...section_path].filter((heading) => !beginning.includes(heading))
+  return above.length === 0 ? text : `${above.join(' › ')}\n\n${text}`
 }
 
 /** By falling score, equal ones as they stood before; then those without one. */
