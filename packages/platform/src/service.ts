@@ -16,7 +16,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import { AssertionError, type Verifier } from './assertion.ts'
 import { DomainError, FieldError } from './errors.ts'
-import { type Matched, observeServing, probeAt } from './http-telemetry.ts'
+import { httpMethod, type Matched, observeServing, probeAt } from './http-telemetry.ts'
 import type { Logger } from './log.ts'
 import type { Readiness } from './readiness.ts'
 import { inRequest, type Metrics, noteActingUser } from './telemetry.ts'
@@ -81,7 +81,7 @@ export function serviceApp(options: ServiceAppOptions): FetchHandler {
     const answer = async () => {
       const started = performance.now()
       const response = await app.fetch(request, { matched })
-      if (!probeAt(request.url)) log.debug(lineOf(request, response, started), 'request')
+      if (!probeAt(request.url)) log.debug(lineOf(request, matched, response, started), 'request')
       response.headers.set(REQUEST_ID_HEADER, requestId)
       return response
     }
@@ -89,9 +89,9 @@ export function serviceApp(options: ServiceAppOptions): FetchHandler {
   }
 }
 
-function lineOf({ method, url }: Request, { status }: Response, started: number) {
-  const { pathname: path } = new URL(url)
-  return { method, path, status, duration_ms: Math.round(performance.now() - started) }
+/** Not the path: it may hold a credential that was put into the wrong place, or people's own words. */
+function lineOf(request: Request, { route = 'none' }: Matched, { status }: Response, started: number) {
+  return { method: httpMethod(request), route, status, duration_ms: Math.round(performance.now() - started) }
 }
 
 function routed(options: ServiceAppOptions): Hono<AppEnv> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { addressBlock, DomainError } from '@mnemosyne/platform'
 import { sql } from 'kysely'
 import type { AuthContext, Tx } from './context.ts'
@@ -17,17 +18,23 @@ export function loginKeyOf(address: string | null, username: string): LoginKey {
   return { address: addressBlock(address ?? 'unknown'), username }
 }
 
+/** As it is kept: what is typed in as a name may be a password, in the wrong field. */
+function rowKeyOf({ address, username }: LoginKey): { address: string; username_hash: string } {
+  return { address, username_hash: createHash('sha256').update(username).digest('hex') }
+}
+
 /** Throws DomainError LOGIN_LOCKED. Counts nothing. */
 export async function assertNotLocked(
   { sql, clock }: Pick<AuthContext, 'sql' | 'clock'>,
   key: LoginKey,
 ): Promise<void> {
   const now = clock()
+  const { address, username_hash } = rowKeyOf(key)
   const row = await sql.read
     .selectFrom('login_failure')
     .select('locked_until')
-    .where('address', '=', key.address)
-    .where('username', '=', key.username)
+    .where('address', '=', address)
+    .where('username_hash', '=', username_hash)
     .where('locked_until', '>', now.toISOString())
     .executeTakeFirst()
   if (row?.locked_until) throw lockedError(row.locked_until, now)
@@ -49,10 +56,10 @@ export async function countLogin(
   const counted = await context.sql.transaction((tx) =>
     tx
       .insertInto('login_failure')
-      .values({ ...key, failures: 1, last_failed_at: at, locked_until: null })
+      .values({ ...rowKeyOf(key), failures: 1, last_failed_at: at, locked_until: null })
       .onConflict((conflict) =>
         conflict
-          .columns(['address', 'username'])
+          .columns(['address', 'username_hash'])
           .doUpdateSet({
             failures: sql`case when ${forgotten} then 1 else login_failure.failures + 1 end`,
             last_failed_at: at,
@@ -76,21 +83,23 @@ export async function countLogin(
 }
 
 /** Somebody got in: what failed before counts no more. */
-export async function forgetFailures(tx: Tx, { address, username }: LoginKey): Promise<void> {
+export async function forgetFailures(tx: Tx, key: LoginKey): Promise<void> {
+  const { address, username_hash } = rowKeyOf(key)
   await tx
     .deleteFrom('login_failure')
     .where('address', '=', address)
-    .where('username', '=', username)
+    .where('username_hash', '=', username_hash)
     .execute()
 }
 
 /** Writes as much as a record in the audit log does, and changes nothing. */
-export async function touchFailures(tx: Tx, { address, username }: LoginKey): Promise<void> {
+export async function touchFailures(tx: Tx, key: LoginKey): Promise<void> {
+  const { address, username_hash } = rowKeyOf(key)
   await tx
     .updateTable('login_failure')
     .set((row) => ({ failures: row.ref('failures') }))
     .where('address', '=', address)
-    .where('username', '=', username)
+    .where('username_hash', '=', username_hash)
     .execute()
 }
 

@@ -57,7 +57,8 @@ export interface AuthTables extends OutboxTables {
   /** Failed logins of one user name from one address, known user or not. */
   login_failure: {
     address: string
-    username: string
+    /** SHA-256 in hex: people also type passwords there. */
+    username_hash: string
     failures: number
     last_failed_at: string
     locked_until: string | null
@@ -263,11 +264,11 @@ const identity: Migration = {
     await db.schema
       .createTable('login_failure')
       .addColumn('address', text, (column) => column.notNull())
-      .addColumn('username', text, (column) => column.notNull())
+      .addColumn('username_hash', text, (column) => column.notNull())
       .addColumn('failures', 'integer', (column) => column.notNull())
       .addColumn('last_failed_at', text, (column) => column.notNull())
       .addColumn('locked_until', text)
-      .addPrimaryKeyConstraint('login_failure_pk', ['address', 'username'])
+      .addPrimaryKeyConstraint('login_failure_pk', ['address', 'username_hash'])
       .execute()
     await db.schema
       .createIndex('login_failure_by_time')

@@ -50,7 +50,7 @@ function suite(freshUrl: () => Promise<string>): void {
   }
   /** All that lasts, as text. */
   const everything = async () => {
-    const tables = ['session', 'audit_log', 'outbox', 'user'] as const
+    const tables = ['session', 'audit_log', 'outbox', 'user', 'login_failure'] as const
     const rows = tables.map((table) => world.sql.read.selectFrom(table).selectAll().execute())
     return JSON.stringify([await Promise.all(rows), world.lines])
   }
