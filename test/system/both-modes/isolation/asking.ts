@@ -35,7 +35,7 @@ export type Send = (request: {
 }) => Promise<Answer>
 
 /** Of a caller who does not want to be traced. */
-const UNTRACED = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00` }
+export const UNTRACED = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00` }
 
 export function sendTo(url: string): Send {
   return async ({ method, path, headers, body }) => {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Chunk, Job, Library } from '@mnemosyne/contracts'
-import { SystemClient } from '../../client.ts'
+import type { SystemClient } from '../../client.ts'
 import type { SystemInMode } from '../../mode.ts'
+import { clientOf, expectStatus } from './clients.ts'
 
 /** A library with one document in it, by everything that it can be asked for by. */
 export interface Holding {
@@ -28,7 +29,7 @@ export async function makeWorkspace(
   owner: { name: string; token: string },
   workspace_id: string,
 ): Promise<Holding> {
-  const client = new SystemClient(system.url, owner.token)
+  const client = clientOf(system, owner)
   const { library_uid } = await client.createWorkspace(workspace_id)
   return fill(system, client, { library_uid, workspace_id })
 }
@@ -40,7 +41,7 @@ export async function makeLibrary(
   name: string,
   more: { global?: boolean } = {},
 ): Promise<Holding> {
-  const client = new SystemClient(system.url, owner.token)
+  const client = clientOf(system, owner)
   const library = await emptyLibrary(client, name, more)
   return fill(system, client, { library_uid: library.uid, workspace_id: '' })
 }
@@ -102,12 +103,4 @@ export function malformedHolding(like: Holding): Holding {
     document: like.document,
     text: like.text,
   }
-}
-
-type Answer = Awaited<ReturnType<SystemClient['call']>>
-
-/** The body of an answer that has to have this status, for the making of what is asked about later. */
-export function expectStatus({ status, body, text }: Answer, ...wanted: number[]): unknown {
-  if (!wanted.includes(status)) throw new Error(`answered ${status} instead of ${wanted}: ${text}`)
-  return body
 }

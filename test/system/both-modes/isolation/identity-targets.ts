@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CSRF_HEADER } from '@mnemosyne/contracts'
-import { expectStatus } from './holdings.ts'
-import { bearer, clientOf, makePerson, mint } from './people.ts'
+import { clientOf, expectStatus } from './clients.ts'
+import { bearer, makePerson, mint } from './people.ts'
 import { type Asker, MALFORMED_ID, MISSING_ID, waysOf } from './way.ts'
 import { makeAccount, makeTeam } from './world.ts'
 
@@ -70,7 +70,7 @@ export const heldKey = waysOf<{ held_id: string }>('held', {
   async fresh({ world: { system } }) {
     const kid = `fresh-${randomUUID()}`
     for (const next of [kid, 'isolation']) {
-      expectStatus(await system.call('POST', '/admin/api/signing-keys/', { kid: next }), 200)
+      expectStatus(await clientOf(system).call('POST', '/admin/api/signing-keys/', { kid: next }), 200)
     }
     return { held_id: kid }
   },

@@ -123,7 +123,10 @@ export const LIBRARY_ROWS = {
   ],
   'library.items.get': [ofLibrary('read', ({ item_uid: uid }) => ({ params: { uid } }))],
   'library.items.delete': [
-    ofLibrary('clear out', ({ item_uid: uid }) => ({ params: { uid } }), { fresh: freshFilledLibrary }),
+    ofLibrary('clear out', ({ item_uid: uid }) => ({ params: { uid } }), {
+      fresh: freshFilledLibrary,
+      dear: true,
+    }),
   ],
   'library.items.chunks': [
     ofLibrary('read', ({ item_uid: uid }) => ({ params: { uid } }), {
@@ -173,7 +176,7 @@ export const LIBRARY_ROWS = {
   ],
   'ingest.jobs.get': [ofLibrary('job', ({ job_id }) => ({ params: { job_id } }))],
   'ingest.jobs.retry': [
-    ofLibrary('job', ({ job_id }) => ({ params: { job_id } }), { fresh: freshFailedJob }),
+    ofLibrary('job', ({ job_id }) => ({ params: { job_id } }), { fresh: freshFailedJob, dear: true }),
   ],
   'ingest.jobs.cancel': [
     // It has ended: that it is told so is as good as a cancellation.

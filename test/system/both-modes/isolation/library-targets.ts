@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Job, MembershipRole } from '@mnemosyne/contracts'
-import { emptyLibrary, expectStatus, type Holding, makeLibrary } from './holdings.ts'
-import { bearer, clientOf, mint, type Person } from './people.ts'
+import { clientOf, expectStatus } from './clients.ts'
+import { emptyLibrary, type Holding, makeLibrary } from './holdings.ts'
+import { bearer, mint, type Person } from './people.ts'
 import { type Asker, type Contents, MALFORMED_ID, MISSING_ID, waysOf } from './way.ts'
 import { type LibraryRelation, SHARED, share } from './world.ts'
 

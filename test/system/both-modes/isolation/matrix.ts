@@ -50,9 +50,14 @@ export function askRefused(world: World, callers: Refused[], asks: Person): Prom
 
 /** What is only looked at (`safe`), or what is changed. */
 export function askGranted(world: World, callers: Caller[], which: 'safe' | 'unsafe'): Promise<Outcome> {
+  const isFirst = (by: Caller) => callers.find(({ person }) => person === by.person) === by
   const cells = questions()
     .filter(({ operation }) => isSafe(operation) === (which === 'safe'))
-    .flatMap((question) => callers.map((by) => ({ ...question, by, caller: by.name })))
+    .flatMap((question) =>
+      callers
+        .filter((by) => !question.way.dear || isFirst(by) || !expectationOf(question, by).expected.granted)
+        .map((by) => ({ ...question, by, caller: by.name })),
+    )
   return askAll(cells, (cell) => faultOf(world, cell, cell.by))
 }
 

@@ -1,9 +1,8 @@
 import { CSRF_HEADER, type Group, SESSION_COOKIE, type Session, type User } from '@mnemosyne/contracts'
-import { SystemClient } from '../../client.ts'
 import type { SystemInMode } from '../../mode.ts'
 import type { Level } from './access.ts'
 import { patiently } from './asking.ts'
-import { expectStatus } from './holdings.ts'
+import { clientOf, expectStatus } from './clients.ts'
 
 export const PASSWORD = 'correct horse battery staple'
 
@@ -27,7 +26,7 @@ export async function makePerson(
   groups: Group[] = [],
 ): Promise<Person> {
   const request = { username: name, password: PASSWORD, groups }
-  const made = await patiently(() => system.call('POST', '/admin/api/users/', request))
+  const made = await patiently(() => clientOf(system).call('POST', '/admin/api/users/', request))
   const user = expectStatus(made, 201) as User
   const { cookie, csrf } = await signIn(system, name)
   const headers = { cookie, [CSRF_HEADER]: csrf }
@@ -37,7 +36,9 @@ export async function makePerson(
 
 export async function signIn(system: SystemInMode, username: string) {
   const login = { username, password: PASSWORD }
-  const answer = await patiently(() => system.call('POST', '/accounts/api/login/', login, { token: null }))
+  const answer = await patiently(() =>
+    clientOf(system).call('POST', '/accounts/api/login/', login, { token: null }),
+  )
   const { csrf_token } = expectStatus(answer, 200) as Session
   const cookie = new RegExp(`${SESSION_COOKIE}=[^;]+`).exec(answer.headers.get('set-cookie') ?? '')
   if (!cookie) throw new Error('signing in set no cookie')
@@ -56,11 +57,11 @@ export async function mint(
   what: object,
 ): Promise<Minted> {
   const request = { name: 'isolation', ...what }
-  const answer = await system.call('POST', '/profile/api/tokens/', request, { token: null, headers })
+  const answer = await clientOf(system).call('POST', '/profile/api/tokens/', request, {
+    token: null,
+    headers,
+  })
   return expectStatus(answer, 201) as Minted
 }
 
 export const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
-
-export const clientOf = (system: SystemInMode, { token }: Pick<Person, 'token'>) =>
-  new SystemClient(system.url, token)

@@ -1,6 +1,7 @@
 import type { SystemClient } from '../../client.ts'
-import { expectStatus, type Holding } from './holdings.ts'
-import { clientOf, type Person } from './people.ts'
+import { clientOf, expectStatus } from './clients.ts'
+import type { Holding } from './holdings.ts'
+import type { Person } from './people.ts'
 import { CAST, type World } from './world.ts'
 
 /** Everything that stands in the world, each as its owner (or staff) sees it: nothing of it is ever changed. */

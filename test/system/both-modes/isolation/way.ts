@@ -22,6 +22,8 @@ export interface Way {
   /** Makes what is changed or used up by being asked for; without it the standing one is asked for. */
   fresh?(asker: Asker): Promise<Question>
   contents?: Contents
+  /** To make what is asked for takes so long that it is made for every person, but not for each of their credentials. */
+  dear?: boolean
 }
 
 /** What a list has to hold. */
@@ -37,7 +39,7 @@ export interface Contents {
 /** What is asked for, by its ids. With `headers`, whoever asks is made for it, too. */
 type Target<T> = T & { headers?: Record<string, string> }
 
-interface More<T> extends Partial<Pick<Way, 'how' | 'success' | 'contents'>> {
+interface More<T> extends Partial<Pick<Way, 'how' | 'success' | 'contents' | 'dear'>> {
   /** True: as all of the table. */
   fresh?: true | ((asker: Asker) => Promise<Target<T>>)
 }

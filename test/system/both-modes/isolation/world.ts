@@ -4,15 +4,9 @@ import { startEmbeddingServer } from '@mnemosyne/models/testing'
 import { vi } from 'vitest'
 import { type SystemInMode, startInMode } from '../../mode.ts'
 import { TraceReceiver } from '../../trace-receiver.ts'
-import {
-  expectStatus,
-  type Holding,
-  makeLibrary,
-  makeWorkspace,
-  malformedHolding,
-  missingHolding,
-} from './holdings.ts'
-import { bearer, clientOf, makePerson, mint, PASSWORD, type Person } from './people.ts'
+import { clientOf, expectStatus } from './clients.ts'
+import { type Holding, makeLibrary, makeWorkspace, malformedHolding, missingHolding } from './holdings.ts'
+import { bearer, makePerson, mint, PASSWORD, type Person } from './people.ts'
 
 /** How a person stands to a library. */
 export type LibraryRelation =
@@ -66,14 +60,15 @@ export async function makeWorld(): Promise<World> {
         EMBEDDING_MODEL: 'hashed',
         EMBEDDING_DIMENSIONS: '64',
         OTEL_EXPORTER_OTLP_ENDPOINT: traces.url,
+        LOGGING_LEVEL: 'warn',
       },
     }),
   )
-  const first = (await system.call('GET', '/profile/api/me/')).body as User
+  const first = (await clientOf(system).call('GET', '/profile/api/me/')).body as User
   const admin: Person = {
     ...{ name: first.username, id: first.id, level: 'super', token: system.token, cookie: '', csrf: '' },
   }
-  expectStatus(await system.call('POST', '/admin/api/signing-keys/', { kid: 'isolation' }), 200)
+  expectStatus(await clientOf(system).call('POST', '/admin/api/signing-keys/', { kid: 'isolation' }), 200)
   const [ada, vera, carl, dora, kim, zoe] = await Promise.all([
     makePerson(system, 'ada', 'none'),
     makePerson(system, 'vera', 'view', ['View Only']),
@@ -125,7 +120,7 @@ async function standingTeams(system: SystemInMode, person: Person) {
 export async function makeAccount(system: SystemInMode, kind: string): Promise<string> {
   const rights = { staff: { is_staff: true }, superuser: { is_superuser: true } }[kind] ?? {}
   const request = { username: `${kind}-${randomUUID()}`, password: PASSWORD, ...rights }
-  return (expectStatus(await system.call('POST', '/admin/api/users/', request), 201) as User).id
+  return (expectStatus(await clientOf(system).call('POST', '/admin/api/users/', request), 201) as User).id
 }
 
 async function makeHoldings(system: SystemInMode, people: Record<CastName, Person>, kim: Person) {
@@ -194,7 +189,7 @@ async function makeCredentials(
     makePerson(system, 'dan', 'none'),
   ])
   expectStatus(
-    await system.call('POST', `/profile/api/tokens/${revoked.id}/revoke/`, undefined, {
+    await clientOf(system).call('POST', `/profile/api/tokens/${revoked.id}/revoke/`, undefined, {
       token: null,
       headers: session,
     }),
@@ -205,7 +200,7 @@ async function makeCredentials(
     lend(system, ada, kim, of.reader),
     lapse(system, ada, kim),
   ])
-  expectStatus(await system.call('PATCH', `/admin/api/users/${dan.id}/`, { is_active: false }), 200)
+  expectStatus(await clientOf(system).call('PATCH', `/admin/api/users/${dan.id}/`, { is_active: false }), 200)
   await hasExpired(system, expired.token)
   return { empty, one, revoked, health, expired, dan, teams, lent, lapsed }
 }
@@ -273,6 +268,6 @@ export async function makeTeam(
 
 async function hasExpired(system: SystemInMode, token: string): Promise<void> {
   const refused = async () =>
-    expectStatus(await system.call('GET', '/profile/api/me/', undefined, { token }), 401)
+    expectStatus(await clientOf(system).call('GET', '/profile/api/me/', undefined, { token }), 401)
   await vi.waitFor(refused, { timeout: 20_000, interval: 100 })
 }
