@@ -20,6 +20,7 @@ export {
   auditRecord,
   COMMAND_LINE,
   serviceActor,
+  withoutSecret,
 } from './audit/record.ts'
 export { type AuditRecorder, startAuditRecorder } from './audit/recorder.ts'
 export { openFolderBlobs } from './blobs/folder.ts'

@@ -1,5 +1,12 @@
 import { type Principal, REQUEST_ID_HEADER, type RefusalReason, type Surface } from '@mnemosyne/contracts'
-import { type Actor, type Audited, type AuditRecorder, actorOf, httpMethod } from '@mnemosyne/platform'
+import {
+  type Actor,
+  type Audited,
+  type AuditRecorder,
+  actorOf,
+  httpMethod,
+  withoutSecret,
+} from '@mnemosyne/platform'
 import { anonymous } from './authenticate.ts'
 import type { ClientAddress } from './client-address.ts'
 import { plainPath, routeOf } from './routes.ts'
@@ -59,10 +66,10 @@ function pathsOf(request: Request): { path: string; prefix: string } {
   // Where nothing is served, the path is whatever somebody has made up.
   if (path === undefined || !route) return { path: '/*', prefix: '/*' }
   const prefix = `${route.prefix}/*`
-  return { path: path.length > PATH_MAX ? prefix : path.split('/').map(withoutSecret).join('/'), prefix }
+  return { path: path.length > PATH_MAX ? prefix : path.split('/').map(shownSegment).join('/'), prefix }
 }
 
-/** A token that somebody put into a path by mistake does not stay readable for ever. */
-function withoutSecret(segment: string): string {
-  return /^mnem_|^[\w-]+\.[\w-]+\.[\w-]{20,}$/.test(decodeURIComponent(segment)) ? '*' : segment
+function shownSegment(segment: string): string {
+  const text = decodeURIComponent(segment)
+  return withoutSecret(text) === text ? segment : '*'
 }

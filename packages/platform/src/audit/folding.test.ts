@@ -1,7 +1,7 @@
 import type { AuditRecord } from '@mnemosyne/contracts'
 import { expect, test } from 'vitest'
 import { Folding } from './folding.ts'
-import { type Actor, type Audited, actorOf, auditRecord } from './record.ts'
+import { type Actor, type Audited, actorOf, auditRecord, withoutSecret } from './record.ts'
 
 const ANONYMOUS: Actor = { actor: 'anonymous', username: null, team_id: null, token_id: null, request_id: '' }
 const MINUTE = 60_000
@@ -127,3 +127,12 @@ test('the acting user of a team is its owner', () => {
     ...acting,
   })
 })
+
+test.each([
+  ['ws-17', 'ws-17'],
+  ['ada.lovelace@example.org', 'ada.lovelace@example.org'],
+  ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000a'],
+  ['mnem_abc', '*'],
+  ['eyJhbGciOi', '*'],
+  ['x'.repeat(33), '*'],
+])('%s stands in a record as %s', (text, shown) => expect(withoutSecret(text)).toBe(shown))

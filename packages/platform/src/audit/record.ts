@@ -1,4 +1,4 @@
-import type { AuditRecord, Principal } from '@mnemosyne/contracts'
+import { type AuditRecord, type Principal, Uid } from '@mnemosyne/contracts'
 import type { Clock } from '../clock.ts'
 
 /**
@@ -36,6 +36,15 @@ export function actorOf({ principal, requestId }: { principal: Principal; reques
     token_id,
     request_id: requestId,
   }
+}
+
+/** Few names are longer, but uids; secrets are. */
+const NAME_MAX = 32
+
+/** What a caller named, as it may stand in a record: `*` where it could be a secret that was put into the wrong place. */
+export function withoutSecret(text: string): string {
+  if (Uid.safeParse(text).success) return text
+  return text.length > NAME_MAX || /^(mnem_|sk-|eyJ)/.test(text) ? '*' : text
 }
 
 /** A record with an id and time of its own: handed in twice, it is kept once. */

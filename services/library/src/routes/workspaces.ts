@@ -1,6 +1,6 @@
 import { type Workspace, WorkspaceId } from '@mnemosyne/contracts'
 import { WorkspaceTakenError } from '@mnemosyne/graph'
-import { actorOf, announceAudit, type RequestContext } from '@mnemosyne/platform'
+import { actorOf, announceAudit, type RequestContext, withoutSecret } from '@mnemosyne/platform'
 import { callerOf } from '../access.ts'
 import type { LibraryContext } from '../context.ts'
 import { establishLibrary, type NewLibrary, storeLibrary } from '../create-library.ts'
@@ -38,7 +38,8 @@ export function workspaceRoutes(os: LibraryImplementer, deps: LibraryContext) {
 }
 
 /** The answer tells neither that there is none nor that it is someone else's; the audit log has that nothing was done. */
-async function recordRefusal(deps: LibraryContext, request: RequestContext, workspace_id: string) {
+async function recordRefusal(deps: LibraryContext, request: RequestContext, named: string) {
+  const workspace_id = withoutSecret(named)
   await deps.sql.transaction((tx) =>
     announceAudit(tx, 'library', deps, actorOf(request), {
       action: 'library.deleted',
