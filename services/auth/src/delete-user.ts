@@ -11,6 +11,7 @@ import { askLibrary } from './ask-library.ts'
 import { audit } from './audit.ts'
 import { changeUsers } from './change-users.ts'
 import type { AuthContext, Tx } from './context.ts'
+import { forgetLibrary } from './memberships.ts'
 import { putOwnerships } from './ownerships.ts'
 import { finishRenames } from './rename-user.ts'
 import { disable } from './user-changes.ts'
@@ -132,7 +133,10 @@ async function disposeOfLibraries(
   const { library, sql } = context
   const call = { context: { delegations } }
   if (decision.deleteLibraries) {
-    return askLibrary(() => library.deleteLibrariesOf({ owner_username: username }, call))
+    const deleted = await askLibrary(() => library.deleteLibrariesOf({ owner_username: username }, call))
+    // Library tells of it by events; other members and their tokens need not wait for those.
+    for (const uid of deleted) await forgetLibrary(context, by, uid)
+    return deleted
   }
   // One that came into being in the moment before they were disabled.
   if (!heir) {
