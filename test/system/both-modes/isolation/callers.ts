@@ -3,7 +3,7 @@ import { CSRF_HEADER, SESSION_COOKIE } from '@mnemosyne/contracts'
 import { type Answer, type Send, sendTo, sendToSocket } from './asking.ts'
 import type { Fault } from './cells.ts'
 import { bearer, type Person } from './people.ts'
-import { CAST, type World } from './world.ts'
+import { CAST, KID, type World } from './world.ts'
 
 /** Somebody who comes with a good credential. */
 export interface Caller {
@@ -65,7 +65,7 @@ export function browserWithoutToken({ system, people: { ada } }: World): Caller 
 }
 
 const jwt = (payload: object) =>
-  [{ alg: 'HS256', kid: 'isolation' }, payload]
+  [{ alg: 'HS256', kid: KID }, payload]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
     .concat(Buffer.alloc(32, 7).toString('base64url'))
     .join('.')

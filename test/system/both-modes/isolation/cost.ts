@@ -55,7 +55,16 @@ async function differencesAmong(world: World, cells: CostCell[]) {
   return [...traces].flatMap(([cell, { own, reference }]) => {
     const { asked, relation, caller } = cell
     const [got, expected] = [costs.get(own)!, costs.get(reference)!]
-    return got === expected ? [] : [{ cell, difference: { asked, relation, caller, expected, got } }]
+    const [more, less] = [without(got, expected), without(expected, got)]
+    if (more.length + less.length === 0) return []
+    const difference = {
+      asked,
+      relation,
+      caller,
+      expected: 'as for missing',
+      got: `more: ${more}; less: ${less}`,
+    }
+    return [{ cell, difference }]
   })
 }
 
@@ -76,7 +85,7 @@ async function askIn(
 }
 
 /** What was done in each trace, in words, once all of it has arrived. */
-async function costsOf({ traces }: World, wanted: string[]): Promise<Map<string, string>> {
+async function costsOf({ traces }: World, wanted: string[]): Promise<Map<string, string[]>> {
   const done = await vi.waitFor(
     () => {
       const spans = Map.groupBy(traces.spans, ({ traceId }) => traceId)
@@ -91,16 +100,16 @@ async function costsOf({ traces }: World, wanted: string[]): Promise<Map<string,
     },
     { timeout: SPANS_WITHIN, interval: 500 },
   )
-  return new Map(
-    wanted.map((trace) => {
-      const names = done.get(trace)!.map(({ kind, name }) => `${kind} ${name}`)
-      return [
-        trace,
-        names
-          .filter((name) => !ON_THE_SIDE.test(name))
-          .sort()
-          .join(', '),
-      ]
-    }),
-  )
+  const namesIn = (trace: string) => done.get(trace)!.map(({ kind, name }) => `${kind} ${name}`)
+  return new Map(wanted.map((trace) => [trace, namesIn(trace).filter((name) => !ON_THE_SIDE.test(name))]))
+}
+
+/** What is left of `names` when each of `others` has taken one away. */
+function without(names: readonly string[], others: readonly string[]): string[] {
+  const left = [...names]
+  for (const name of others) {
+    const at = left.indexOf(name)
+    if (at >= 0) left.splice(at, 1)
+  }
+  return left
 }

@@ -1,12 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import type { Team, UserToken } from '@mnemosyne/contracts'
+import type { Job, Library, Team, User, UserToken } from '@mnemosyne/contracts'
 import { heldKey, heldTeam, heldToken, ofAccount, ofOneself, ofTeam, ofToken } from './identity-targets.ts'
 import { ofLibrary } from './library-targets.ts'
 import { PASSWORD } from './people.ts'
-import type { Way } from './way.ts'
+import type { Asker, Contents, Way } from './way.ts'
+import { KID, type World } from './world.ts'
 
 /** In the words of who asks without naming anything. */
 const nothing = () => ({})
+
+/** A page on which everything is that the world is made with. */
+const all = () => ({ query: { limit: '200' } })
+
+/** Staff see what is anybody's. */
+const everybodys = (of: (world: World) => string[], idOf: Contents['idOf']) => ({
+  contents: { of: ({ world }: Asker) => of(world), idOf, atLeast: true },
+})
 
 /** What is a caller's own, and administration. */
 export const IDENTITY_ROWS = {
@@ -70,7 +79,16 @@ export const IDENTITY_ROWS = {
   'teams.rotate': [ofTeam('rotate', ({ team_id: id }) => ({ params: { id } }), { fresh: true })],
 
   // --- administration
-  'admin.users.list': [ofAccount('list', nothing)],
+  'admin.users.list': [
+    ofAccount(
+      'list',
+      all,
+      everybodys(
+        ({ accounts }) => Object.values(accounts),
+        ({ id }: User) => id,
+      ),
+    ),
+  ],
   'admin.users.create': [
     ofAccount('make', () => ({ body: { username: `made-${randomUUID()}`, password: PASSWORD } })),
     ofAccount('make staff', () => ({ body: { username: `made-${randomUUID()}`, is_staff: true } }), {
@@ -94,23 +112,59 @@ export const IDENTITY_ROWS = {
     ofAccount('change', ({ user_id: id }) => ({ params: { id } }), { fresh: true }),
   ],
   'admin.groups.list': [ofAccount('list', nothing)],
-  'admin.tokens.list': [heldToken('list', nothing)],
+  'admin.tokens.list': [
+    heldToken(
+      'list',
+      all,
+      everybodys(
+        ({ tokens }) => [tokens.kim!.own],
+        ({ id }: UserToken) => id,
+      ),
+    ),
+  ],
   'admin.tokens.update': [
     heldToken('change', ({ held_id: id }) => ({ params: { id }, body: { name: 'changed' } }), {
       fresh: true,
     }),
   ],
   'admin.tokens.revoke': [heldToken('change', ({ held_id: id }) => ({ params: { id } }), { fresh: true })],
-  'admin.teams.list': [heldTeam('list', nothing)],
+  'admin.teams.list': [
+    heldTeam(
+      'list',
+      all,
+      everybodys(
+        ({ teams }) => [teams.kim!.own],
+        ({ id }: Team) => id,
+      ),
+    ),
+  ],
   'admin.teams.update': [
     heldTeam('change', ({ held_id: id }) => ({ params: { id }, body: { name: 'Changed' } }), { fresh: true }),
   ],
   'admin.signingKeys.list': [heldKey('list', nothing)],
-  'admin.signingKeys.seed': [heldKey('make', () => ({ body: { kid: 'isolation' } }))],
+  'admin.signingKeys.seed': [heldKey('make', () => ({ body: { kid: KID } }))],
   'admin.signingKeys.retire': [
     heldKey('delete', ({ held_id: kid }) => ({ params: { kid } }), { fresh: true }),
   ],
   'admin.audit.list': [ofAccount('list', nothing)],
-  'libraryAdmin.libraries': [ofAccount('list', nothing)],
-  'ingestAdmin.jobs': [ofAccount('list', nothing)],
+  'libraryAdmin.libraries': [
+    ofAccount(
+      'list',
+      all,
+      everybodys(
+        ({ holdings }) => [holdings.ada.foreign.library_uid],
+        ({ uid }: Library) => uid,
+      ),
+    ),
+  ],
+  'ingestAdmin.jobs': [
+    ofAccount(
+      'list',
+      all,
+      everybodys(
+        ({ holdings }) => [holdings.ada.foreign.job_id],
+        ({ job_id }: Job) => job_id,
+      ),
+    ),
+  ],
 } satisfies Record<string, readonly [Way, ...Way[]]>

@@ -3,7 +3,7 @@ import { CSRF_HEADER } from '@mnemosyne/contracts'
 import { clientOf, expectStatus } from './clients.ts'
 import { bearer, makePerson, mint } from './people.ts'
 import { type Asker, MALFORMED_ID, MISSING_ID, waysOf } from './way.ts'
-import { makeAccount, makeTeam } from './world.ts'
+import { KID, makeAccount, makeTeam } from './world.ts'
 
 const nowhere = { missing: MISSING_ID, malformed: MALFORMED_ID, unnamed: '' }
 
@@ -66,10 +66,10 @@ export const heldTeam = waysOf<{ held_id: string }>('held', {
 
 /** Keys; a fresh one signs nothing more. */
 export const heldKey = waysOf<{ held_id: string }>('held', {
-  standing: (asker) => ({ held_id: idIn(asker, { existing: 'isolation' }) }),
+  standing: (asker) => ({ held_id: idIn(asker, { existing: KID }) }),
   async fresh({ world: { system } }) {
     const kid = `fresh-${randomUUID()}`
-    for (const next of [kid, 'isolation']) {
+    for (const next of [kid, KID]) {
       expectStatus(await clientOf(system).call('POST', '/admin/api/signing-keys/', { kid: next }), 200)
     }
     return { held_id: kid }

@@ -1,8 +1,9 @@
+import type { SigningKey } from '@mnemosyne/contracts'
 import type { SystemClient } from '../../client.ts'
-import { clientOf, expectStatus } from './clients.ts'
+import { clientOf } from './clients.ts'
 import type { Holding } from './holdings.ts'
 import type { Person } from './people.ts'
-import { CAST, type World } from './world.ts'
+import { CAST, KID, type World } from './world.ts'
 
 /** Everything that stands in the world, each as its owner (or staff) sees it: nothing of it is ever changed. */
 export async function snapshotOf(world: World): Promise<Record<string, unknown>> {
@@ -26,7 +27,7 @@ export async function snapshotOf(world: World): Promise<Record<string, unknown>>
       async ([name, id]) => [`account ${name}`, await read(system, `/admin/api/users/${id}/`)],
     ),
   ])
-  return Object.fromEntries(seen)
+  return { ...Object.fromEntries(seen), key: await keyOf(world) }
 }
 
 function keptHoldings({ holdings, people, kim }: World): [string, Person, Holding][] {
@@ -50,7 +51,7 @@ async function contentsOf(client: SystemClient, { library_uid, job_id }: Holding
   const at = `/library/api/libraries/${library_uid}/`
   const [library, members, items, collections, jobs, job] = await Promise.all([
     read(client, at),
-    client.call('GET', `${at}members/`).then(({ body }) => body as unknown),
+    read(client, `${at}members/`),
     read(client, `/library/api/items/?library_uid=${library_uid}`),
     read(client, `/library/api/collections/?library_uid=${library_uid}`),
     read(client, `/library/api/jobs/?library_uid=${library_uid}`),
@@ -61,13 +62,19 @@ async function contentsOf(client: SystemClient, { library_uid, job_id }: Holding
 
 /** Without the moment of its last use. */
 async function tokenOf(client: SystemClient, id: string): Promise<unknown> {
-  const { last_used_at: _, ...token } = (await read(client, `/profile/api/tokens/${id}/`)) as Record<
-    string,
-    unknown
-  >
-  return token
+  const { status, body } = await read<{ last_used_at: string }>(client, `/profile/api/tokens/${id}/`)
+  const { last_used_at: _, ...token } = body
+  return { status, token }
 }
 
-async function read(client: SystemClient, path: string): Promise<unknown> {
-  return expectStatus(await client.call('GET', path), 200)
+/** Until when the key is good by which teams of the world were signed. */
+async function keyOf({ system }: World): Promise<unknown> {
+  const { body } = await read<SigningKey[]>(system, '/admin/api/signing-keys/')
+  return body.find(({ kid }) => kid === KID)?.retired_at
+}
+
+/** Whatever is answered, so that what is gone is seen as a difference. */
+async function read<T>(client: SystemClient, path: string): Promise<{ status: number; body: T }> {
+  const { status, body } = await client.call('GET', path)
+  return { status, body }
 }

@@ -27,6 +27,9 @@ export const SHARED = {
   reader: 'reader',
 } as const satisfies Partial<Record<LibraryRelation, MembershipRole>>
 
+/** The key by which team tokens are signed. */
+export const KID = 'isolation'
+
 /** Whom the callers of the matrix are. The first, of whom a system is born, may do everything. */
 export const CAST = ['admin', 'ada', 'vera', 'carl', 'dora'] as const
 export type CastName = (typeof CAST)[number]
@@ -68,7 +71,7 @@ export async function makeWorld(): Promise<World> {
   const admin: Person = {
     ...{ name: first.username, id: first.id, level: 'super', token: system.token, cookie: '', csrf: '' },
   }
-  expectStatus(await clientOf(system).call('POST', '/admin/api/signing-keys/', { kid: 'isolation' }), 200)
+  expectStatus(await clientOf(system).call('POST', '/admin/api/signing-keys/', { kid: KID }), 200)
   const [ada, vera, carl, dora, kim, zoe] = await Promise.all([
     makePerson(system, 'ada', 'none'),
     makePerson(system, 'vera', 'view', ['View Only']),
