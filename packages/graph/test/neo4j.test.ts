@@ -159,8 +159,9 @@ await describeNeo4j('a Neo4j of one version', (lease) => {
     await cypher(server.url, 'MATCH (l:Library) SET l.deleting = true')
     await using second = await openNeo4jGraph(neo4jOptions(server.url))
     expect(await second.getLibrary(ALL, 'a')).toBeNull()
-    await expect.poll(() => second.stats()).toMatchObject({ libraries: 0, items: 0, chunks: 0, terms: 0 })
-  })
+    const gone = { libraries: 0, items: 0, chunks: 0, terms: 0 }
+    await expect.poll(() => second.stats(), { timeout: 30_000 }).toMatchObject(gone)
+  }, 60_000)
 
   it('stores a large item whole', async () => {
     await using server = await lease()
