@@ -18,7 +18,8 @@ function doorsOf(system: SystemInMode) {
 
 test('after each of many random grants and revocations, every credential reads what the rules say, at every door', async () => {
   const seed = Number(process.env.IDENTITY_SEED ?? Math.floor(Math.random() * 2 ** 31))
-  const steps = Number(process.env.IDENTITY_STEPS ?? 300)
+  // Where replicas might know different things, more of them.
+  const steps = Number(process.env.IDENTITY_STEPS ?? (mode() === 'distributed' ? 1_000 : 300))
   const replicas = { gateway: 2, auth: 2, library: 2, mcp: 2 }
   await using system = await startInMode({ replicas })
   const world = new World({ ...doorsOf(system), admin: system.token })
