@@ -12,7 +12,8 @@ await describeSmallDisk('a disk without space', () => {
 
   beforeAll(async () => {
     disk = await mountSmallDisk(48 * 1024)
-    const env = { INGEST_RETRIES: '1', INGEST_RETRY_FIRST_SECONDS: '0.1' }
+    // What cannot even be written down as failed is taken up again when its lease has run out.
+    const env = { INGEST_RETRIES: '1', INGEST_RETRY_FIRST_SECONDS: '0.1', INGEST_LEASE_SECONDS: '5' }
     system = await RunningSystem.start(join(disk.dir, 'data'), { env })
     await system.createWorkspace('mine')
   })
