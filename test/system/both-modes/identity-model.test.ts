@@ -3,7 +3,7 @@ import { seeded } from '../../../bench/random.ts'
 import { DistributedSystem } from '../distributed-system.ts'
 import { walk } from '../identity-model/walk.ts'
 import { World } from '../identity-model/world.ts'
-import { type SystemInMode, startInMode } from '../mode.ts'
+import { mode, type SystemInMode, startInMode } from '../mode.ts'
 
 const USERS = ['ada', 'bob', 'cyd', 'dan']
 const FILLED = ['w0', 'w1', 'w2', 'w3']
