@@ -127,7 +127,14 @@ async function variablesOf(
       MCP_URL: urls('mcp'),
     },
     auth: { ...verifies, DATABASE_URL, AMQP_URL, LIBRARY_URL: urls('library') },
-    library: { ...verifies, DATABASE_URL, AMQP_URL, NEO4J_URL, AUTH_URL: urls('auth') },
+    library: {
+      ...verifies,
+      DATABASE_URL,
+      AMQP_URL,
+      NEO4J_URL,
+      AUTH_URL: urls('auth'),
+      SEARCH_URL: urls('search'),
+    },
     ingest: {
       ...verifies,
       DATABASE_URL,

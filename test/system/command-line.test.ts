@@ -1,6 +1,6 @@
 import { chmod, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Job, Library, SearchAnswer } from '@mnemosyne/contracts'
+import type { GoldenRunDetail, Job, Library, SearchAnswer } from '@mnemosyne/contracts'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import {
   BOUND_BY_PERMISSIONS,
@@ -149,6 +149,29 @@ describe('with a running process', () => {
     expect(documentOf<SearchAnswer>(explained).candidates[0]?.explanation).toBeDefined()
   })
 
+  test('golden queries are replayed, and end with 1 below what was asked for', async () => {
+    const anchors = documentOf<SearchAnswer>(await local('search', 'sheet anchor')).candidates[0]!
+    const path = `/library/api/libraries/${anchors.library_uid}/golden-queries/`
+    const wanted = [
+      { query: 'where is the emergency anchor?', chunk_uid: anchors.chunk_uid },
+      { query: 'sheet anchor', item_uid: anchors.item_uid },
+    ]
+    for (const golden of wanted) expect((await system.call('POST', path, golden)).status).toBe(201)
+    const whole = await remote('golden-queries', '--library', 'Papers', '--min-recall', '1')
+    expect(whole.code, whole.stdout).toBe(0)
+    const run = documentOf<GoldenRunDetail>(whole)
+    expect(run).toMatchObject({ trigger: 'asked', queries: 2, remaining: 0, recall_at_10: 1, exact: true })
+    expect(run.results.map(({ query }) => query).sort()).toEqual(wanted.map(({ query }) => query).sort())
+    const tides = await local('search', 'spring tides').then(documentOf<SearchAnswer>)
+    const elsewhere = { query: 'sheet anchor on the lee side', chunk_uid: tides.candidates[0]!.chunk_uid }
+    expect((await system.call('POST', path, elsewhere)).status).toBe(201)
+    const args = ['golden-queries', '--library', 'Papers', '--data-dir', dataDir]
+    const below = await mnemosyne([...args, '--min-mrr', '0.99'])
+    expect(below.code, below.stdout).toBe(1)
+    expect(below.stdout).toMatch(/MRR is 0\.\d{3}, below 0\.99/)
+    expect(below.stdout).toContain(elsewhere.query)
+  })
+
   test('a password comes by standard input, and is in no log and no argument', async () => {
     const password = 'tide-and-lantern-4711'
     const made = await mnemosyne(
@@ -222,6 +245,8 @@ describe('with a running process', () => {
     ['an unknown option', ['status', '--bogus'], 2, /--bogus/],
     ['a missing argument', ['search'], 2, /query/],
     ['a missing option', ['ingest', '.'], 2, /--library/],
+    ['no library', ['golden-queries'], 2, /--library/],
+    ['a share that is none', ['golden-queries', '--library', 'Papers', '--min-recall', '2'], 2, /0 to 1/],
     ['a limit that is none', ['search', 'x', '--limit', 'many'], 2, /limit/],
     ['no password and none wanted', ['create-user', 'x'], 2, /--password-stdin/],
     ['a name that is too long', ['create-user', 'x'.repeat(151), '--no-password'], 2, /username/],

@@ -10,6 +10,7 @@ import {
   type FetchHandler,
   libraryInternalContract,
   PRINCIPAL_HEADER,
+  searchContract,
   servicePrincipal,
   validateMessage,
 } from '@mnemosyne/contracts'
@@ -84,6 +85,7 @@ async function openBoth() {
     graph,
     bus,
     auth: createClient(authInternalContract, { audience: 'auth', fetch: line }),
+    search: createClient(searchContract, { fetch: async () => new Response(null, { status: 503 }) }),
     verify: await createVerifier('library', publicKeys(keys)),
   })
   closing.defer(() => services.library.stop())

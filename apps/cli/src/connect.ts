@@ -1,6 +1,7 @@
 import {
   createClient,
   type FetchHandler,
+  goldenQueriesContract,
   ingestContract,
   libraryContract,
   searchContract,
@@ -26,6 +27,7 @@ export interface Connection {
   ownSystem: boolean
   library: ReturnType<typeof clientsOf>['library']
   ingest: ReturnType<typeof clientsOf>['ingest']
+  goldenQueries: ReturnType<typeof clientsOf>['goldenQueries']
   search: ReturnType<typeof clientsOf>['search']
   close(): Promise<void>
 }
@@ -73,6 +75,7 @@ function clientsOf(url: string, fetch: FetchHandler) {
   return {
     library: createClient(libraryContract, { url, fetch }),
     ingest: createClient(ingestContract, { url, fetch }),
+    goldenQueries: createClient(goldenQueriesContract, { url, fetch }),
     search: createClient(searchContract, { url, fetch }),
   }
 }

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { assertionKeysCommand } from './commands/assertion-keys.ts'
 import { backfillMembershipsCommand } from './commands/backfill-memberships.ts'
 import { backupCommand } from './commands/backup.ts'
+import { goldenQueriesCommand } from './commands/golden-queries.ts'
 import { ingestCommand } from './commands/ingest.ts'
 import { migrateCommand } from './commands/migrate.ts'
 import { rebuildGraphCommand } from './commands/rebuild-graph.ts'
@@ -54,6 +55,7 @@ const COMMANDS = [
   upCommand,
   ingestCommand,
   searchCommand,
+  goldenQueriesCommand,
   statusCommand,
   createUserCommand,
   listUsersCommand,

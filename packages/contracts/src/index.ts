@@ -38,6 +38,16 @@ export {
   validateMessage,
 } from './events.ts'
 export {
+  GOLDEN_QUERIES_MAX,
+  GOLDEN_RANK_MAX,
+  GoldenQuery,
+  GoldenResult,
+  GoldenRun,
+  GoldenRunDetail,
+  goldenQueriesContract,
+  goldenQueriesInternalContract,
+} from './golden-queries.ts'
+export {
   ContentHash,
   IngestRequest,
   ingestAdminContract,

@@ -51,7 +51,7 @@ export const REQUEST_ID_HEADER = 'x-request-id'
  */
 export const DELEGATES: Readonly<Record<Exclude<ServiceName, 'gateway'>, readonly ServiceName[]>> = {
   auth: ['library'],
-  library: ['auth'],
+  library: ['auth', 'search'],
   ingest: ['library'],
   search: [],
   mcp: ['search', 'library'],

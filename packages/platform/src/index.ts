@@ -150,6 +150,8 @@ export {
   Metrics,
   markFailed,
   noteActingUser,
+  outsideTrace,
+  type Reading,
   type Span,
   SpanKind,
   span,

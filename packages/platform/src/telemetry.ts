@@ -182,6 +182,8 @@ export class Metrics {
           labelNames: ['component', ...labels],
           registers: [this.registry],
           collect() {
+            // What is told of no more is gone.
+            this.reset()
             for (const ask of asked) ask(this)
           },
         }),

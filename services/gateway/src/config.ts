@@ -44,6 +44,10 @@ export const gatewayConfig = z.object({
     OriginList.optional(),
     'Origins beside our own, by comma, whose pages may sign in and write by session; "https://*.example.org" means all its subdomains.',
   ),
+  GOLDEN_QUERIES_EVERY_HOURS: about(
+    z.coerce.number().int().min(0).max(8_760).default(24),
+    "Hours after which a library's golden queries are replayed again. 0: only when somebody asks.",
+  ),
   UPLOAD_MAX_BYTES: about(Count.default(ONE_GIBIBYTE), 'Largest upload in bytes.'),
 })
 export type GatewayConfig = z.infer<typeof gatewayConfig>

@@ -4,6 +4,7 @@ import { authInternalContract, createClient, type ServiceName } from '@mnemosyne
 import { createSigner, httpUpstream, observeCalls, runService, startAuditRecorder } from '@mnemosyne/platform'
 import { gatewayProcessConfig } from './config.ts'
 import { startGateway } from './gateway.ts'
+import { startGoldenSchedule } from './golden-schedule.ts'
 import { isRepeatable } from './routes.ts'
 
 await runService({
@@ -20,11 +21,14 @@ await runService({
         ...{ sign, clock, log, metrics, ids: randomUUID },
       }),
     )
+    const library = at('library', config.LIBRARY_URL)
+    const everyHours = config.GOLDEN_QUERIES_EVERY_HOURS
+    closing.use(startGoldenSchedule({ everyHours, library, sign, clock, log }))
     return startGateway({
       config,
       upstreams: {
         auth,
-        library: at('library', config.LIBRARY_URL),
+        library,
         ingest: at('ingest', config.INGEST_URL),
         search: at('search', config.SEARCH_URL),
         mcp: at('mcp', config.MCP_URL),

@@ -70,7 +70,8 @@ const BY_LENGTH = [...ROUTES].sort((a, b) => depth(b) - depth(a))
 
 /**
  * POSTs that do something anew each time, such as to count a failed login, or to mint a token that ends the one before
- * (whose answer may be the one that arrives); or that are refused the second time, such as to create a user. All others
+ * (whose answer may be the one that arrives); or that are refused the second time, such as to create a user; or that
+ * cost much, such as to replay golden queries. All others
  * have an effect once: by a key in the body, or none at all.
  */
 const NOT_REPEATABLE = [
@@ -78,6 +79,7 @@ const NOT_REPEATABLE = [
   '/profile/api/password',
   '/admin/api/users',
   '/mcp_server/api/teams/*/rotate',
+  '/library/api/libraries/*/golden-queries/run',
   LOGIN_PATH,
 ]
 

@@ -133,7 +133,7 @@ describe('a resolved credential', () => {
   })
 
   test.each([
-    ['/library/api/items/', 'library', ['auth']],
+    ['/library/api/items/', 'library', ['auth', 'search']],
     ['/library/api/ingest/', 'ingest', ['library']],
     ['/library/api/search/', 'search', []],
     ['/profile/api/tokens/', 'auth', ['library']],

@@ -73,7 +73,7 @@ export function assertStaffSurface(principal: Principal, level: Exclude<StaffLev
 }
 
 /** A library that was made a moment ago may not be in the principal yet. */
-function assertVisible(principal: Principal, library: Owned): void {
+export function assertVisible(principal: Principal, library: Owned): void {
   if (mayIngest(principal, library) || principal.resolved_libraries.includes(library.uid)) return
   throw new NotFoundError('Library')
 }

@@ -13,6 +13,9 @@ export const librarySchema: SchemaRecord<LibraryTables> = {
     collection: { key: ['uid'] },
     item: { key: ['uid'] },
     item_deletion: { key: ['item_uid'] },
+    golden_query: { key: ['id'] },
+    golden_run: { key: ['id'] },
+    golden_schedule: { key: ['library_uid'] },
     outbox: { key: ['id'], identity: 'id' },
   },
 }

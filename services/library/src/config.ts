@@ -8,4 +8,5 @@ export const libraryProcessConfig = z.object({
   AMQP_URL: BrokerUrl,
   NEO4J_URL: GraphUrl,
   AUTH_URL: ServiceUrls('auth'),
+  SEARCH_URL: ServiceUrls('search'),
 })

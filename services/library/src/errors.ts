@@ -1,3 +1,4 @@
+import { GOLDEN_QUERIES_MAX } from '@mnemosyne/contracts'
 import {
   CollectionGoneError,
   GraphError,
@@ -7,7 +8,7 @@ import {
 } from '@mnemosyne/graph'
 import { DomainError } from '@mnemosyne/platform'
 
-export type Kind = 'Workspace' | 'Library' | 'Collection' | 'Item' | 'Chunk'
+export type Kind = 'Workspace' | 'Library' | 'Collection' | 'Item' | 'Chunk' | 'Golden query'
 
 /** There is none, or it is someone else's: the words are the same. */
 export class NotFoundError extends DomainError {
@@ -63,12 +64,53 @@ export class HandedOverMeanwhileError extends DomainError {
   }
 }
 
+export class TooManyGoldenQueriesError extends DomainError {
+  constructor() {
+    super(
+      'TOO_MANY_GOLDEN_QUERIES',
+      `A library has at most ${GOLDEN_QUERIES_MAX} golden queries. Delete some first.`,
+    )
+    this.name = 'TooManyGoldenQueriesError'
+  }
+}
+
+export class NoGoldenQueriesError extends DomainError {
+  constructor() {
+    super('NO_GOLDEN_QUERIES', 'The library has no golden queries: add some first.')
+    this.name = 'NoGoldenQueriesError'
+  }
+}
+
+/** Search is away, overloaded, or does not take us. What was found until then is kept. */
+export class SearchUnavailableError extends DomainError {
+  constructor(options?: ErrorOptions) {
+    super(
+      'SEARCH_UNAVAILABLE',
+      "Search can't be asked just now. Try again: the replay goes on where it was.",
+      options,
+    )
+    this.name = 'SearchUnavailableError'
+  }
+}
+
+/** The caller left before the answer: nobody sees it but the log. */
+export class ReplayCancelledError extends DomainError {
+  constructor(options?: ErrorOptions) {
+    super('REPLAY_CANCELLED', 'The request was cancelled.', options)
+    this.name = 'ReplayCancelledError'
+  }
+}
+
 export const errorStatus: Record<string, number> = {
   NOT_FOUND: 404,
   NOT_ALLOWED: 403,
   LIBRARY_TYPE_FROZEN: 409,
   WORKSPACE_BUSY: 409,
   HANDED_OVER_MEANWHILE: 409,
+  TOO_MANY_GOLDEN_QUERIES: 409,
+  NO_GOLDEN_QUERIES: 409,
+  SEARCH_UNAVAILABLE: 503,
+  REPLAY_CANCELLED: 499,
   OWNER_NOT_RECORDED: 503,
   GRAPH_UNAVAILABLE: 503,
   GRAPH_FULL: 507,

@@ -1,6 +1,12 @@
 #!/usr/bin/env node
 import { randomUUID } from 'node:crypto'
-import { authInternalContract, createClient, SUBSCRIPTIONS, validateMessage } from '@mnemosyne/contracts'
+import {
+  authInternalContract,
+  createClient,
+  SUBSCRIPTIONS,
+  searchContract,
+  validateMessage,
+} from '@mnemosyne/contracts'
 import { openNeo4jGraph } from '@mnemosyne/graph'
 import { openRabbitBus, openSql, runService } from '@mnemosyne/platform'
 import { libraryProcessConfig } from './config.ts'
@@ -24,6 +30,11 @@ await runService({
       }),
     )
     const auth = createClient(authInternalContract, reach('auth', config.AUTH_URL))
-    return startLibrary({ ...around, verify, sql, graph, bus, auth, ids: randomUUID })
+    // Every search reads.
+    const search = createClient(
+      searchContract,
+      reach('search', config.SEARCH_URL, { isRepeatable: () => true }),
+    )
+    return startLibrary({ ...around, verify, sql, graph, bus, auth, search, ids: randomUUID })
   },
 })

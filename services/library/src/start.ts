@@ -1,4 +1,4 @@
-import type { authInternalContract, Client } from '@mnemosyne/contracts'
+import type { authInternalContract, Client, searchContract } from '@mnemosyne/contracts'
 import type { GraphStore } from '@mnemosyne/graph'
 import {
   type Bus,
@@ -16,6 +16,7 @@ import {
 } from '@mnemosyne/platform'
 import { errorStatus } from './errors.ts'
 import { ingestJobs } from './events/ingest-jobs.ts'
+import { startGoldenMetrics } from './golden/metrics.ts'
 import { type Reconciler, startReconciler } from './reconciler.ts'
 import { libraryRouter } from './routes/router.ts'
 import { type LibraryTables, libraryMigrations } from './store/tables.ts'
@@ -26,6 +27,8 @@ export interface LibraryDeps {
   bus: Bus
   /** Calls auth with the delegation that came with the request. */
   auth: Client<typeof authInternalContract>
+  /** Calls search so, too. */
+  search: Client<typeof searchContract>
   verify: Verifier
   clock: Clock
   /** Random uids. */
@@ -34,6 +37,8 @@ export interface LibraryDeps {
   metrics: Metrics
   /** Wait before SQL and the graph are brought into line again after a failure. Default 10,000. */
   reconcileDelayMs?: number
+  /** How long one request replays golden queries, in milliseconds. Default 20,000. */
+  replayMs?: number
 }
 
 /**
@@ -46,6 +51,7 @@ export async function startLibrary(deps: LibraryDeps): Promise<Service> {
   const reconciler = await startReconciler({ sql, graph }, log, deps.reconcileDelayMs)
   const consumer = await bus.subscribe(ingestJobs(sql, log))
   const relay = startRelay({ sql, bus, clock, log, metrics })
+  const goldenMetrics = await startGoldenMetrics({ sql, log, metrics })
   const fetch = serviceApp({
     name: 'library',
     log,
@@ -53,13 +59,14 @@ export async function startLibrary(deps: LibraryDeps): Promise<Service> {
     readiness: () => readiness(deps, reconciler),
     verify: deps.verify,
     errorStatus,
-    router: libraryRouter({ ...deps, relay }, () => reconciler.soon()),
+    router: libraryRouter({ ...deps, relay, goldenMetrics }, () => reconciler.soon()),
   })
   return {
     name: 'library',
     fetch,
     readiness: () => readiness(deps, reconciler),
     async stop() {
+      goldenMetrics.stop()
       await consumer.close()
       await Promise.all([reconciler.stop(), relay.stop()])
     },

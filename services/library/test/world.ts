@@ -6,17 +6,22 @@ import {
   authInternalContract,
   createClient,
   DELEGATION_HEADER,
+  type Degraded,
   encodeDelegations,
+  type FetchHandler,
   PRINCIPAL_HEADER,
   type Principal,
+  type SearchAnswer,
   type StaffLevel,
   type Surface,
+  searchContract,
   servicePrincipal,
 } from '@mnemosyne/contracts'
-import { type GraphStore, GraphUnavailableError, openEmbeddedGraph } from '@mnemosyne/graph'
+import { type GraphStore, GraphUnavailableError, openEmbeddedGraph, queryTerms } from '@mnemosyne/graph'
 import {
   type Bus,
   type BusMessage,
+  type Clock,
   createSigner,
   createVerifier,
   DomainError,
@@ -66,6 +71,7 @@ export interface Answer {
 
 export interface CallOptions {
   body?: unknown
+  signal?: AbortSignal
   surface?: Surface
   /** False: without the assertion that the library service presents to auth. */
   delegate?: boolean
@@ -85,6 +91,11 @@ export class World implements AsyncDisposable {
   /** What auth was asked, in order. */
   readonly asked: { operation: AuthOperation; input: Record<string, unknown> }[] = []
   readonly authFaults = new Set<AuthOperation>()
+  /** Asked before each search: an answer in its place, or what it waits for. */
+  beforeSearch: (query: string) => Promise<Response | undefined> = async () => undefined
+  /** Parts without which search answers. */
+  readonly searchDegraded: Degraded[] = []
+  readonly metrics: Metrics
   readonly #graphFaults = new Set<keyof GraphStore>()
   service!: Service
   readonly #sign: Signer
@@ -92,7 +103,7 @@ export class World implements AsyncDisposable {
 
   private constructor(
     dir: string,
-    stores: { sql: Sql<LibraryTables>; graph: GraphStore; bus: Bus },
+    stores: { sql: Sql<LibraryTables>; graph: GraphStore; bus: Bus; metrics: Metrics },
     sign: Signer,
     start: (world: World) => Promise<Service>,
   ) {
@@ -100,31 +111,41 @@ export class World implements AsyncDisposable {
     this.sql = stores.sql
     this.graph = stores.graph
     this.bus = stores.bus
+    this.metrics = stores.metrics
     this.#sign = sign
     this.#start = () => start(this)
   }
 
-  static async open(sqlUrl?: string): Promise<World> {
+  static async open(
+    sqlUrl?: string,
+    { clock = systemClock, replayMs }: { clock?: Clock; replayMs?: number } = {},
+  ): Promise<World> {
     const dir = await mkdtemp(join(tmpdir(), 'mnemosyne-library-'))
     const metrics = new Metrics(new Registry(), 'library')
     const keys = await generateAssertionKeys('k1')
     const verify = await createVerifier('library', keys)
     const verifyAuth = await createVerifier('auth', keys)
+    const verifySearch = await createVerifier('search', keys)
     const sql = await openLibrarySql(sqlUrl ?? `sqlite:${join(dir, 'library.db')}`)
     const graph = await openEmbeddedGraph({ file: join(dir, 'graph.db'), log, metrics, clock: systemClock })
     const bus = openInProcessBus({ log, metrics, clock: systemClock })
-    const world = new World(dir, { sql, graph, bus }, await createSigner('gateway', keys), (self) =>
+    const world = new World(dir, { sql, graph, bus, metrics }, await createSigner('gateway', keys), (self) =>
       startLibrary({
         sql,
         graph: faulty(graph, self.#graphFaults),
         bus,
         auth: createClient(authInternalContract, { fetch: authStandIn(self, verifyAuth), audience: 'auth' }),
+        search: createClient(searchContract, {
+          fetch: searchStandIn(self, verifySearch),
+          audience: 'search',
+        }),
         verify,
-        clock: systemClock,
+        clock,
         ids: randomUUID,
         log,
         metrics,
         reconcileDelayMs: 100,
+        replayMs,
       }),
     )
     await bus.subscribe({
@@ -168,7 +189,7 @@ export class World implements AsyncDisposable {
     principal: Principal,
     method: string,
     path: string,
-    { body, delegate = true }: CallOptions = {},
+    { body, delegate = true, signal }: CallOptions = {},
   ): Promise<Answer> {
     const response = await this.service.fetch(
       new Request(`http://library${path}`, {
@@ -176,11 +197,15 @@ export class World implements AsyncDisposable {
         headers: {
           [PRINCIPAL_HEADER]: await this.#sign(principal, 'library'),
           ...(delegate && {
-            [DELEGATION_HEADER]: encodeDelegations({ auth: await this.#sign(principal, 'auth') }),
+            [DELEGATION_HEADER]: encodeDelegations({
+              auth: await this.#sign(principal, 'auth'),
+              search: await this.#sign(principal, 'search'),
+            }),
           }),
           ...(body !== undefined && { 'content-type': 'application/json' }),
         },
         body: body === undefined ? undefined : JSON.stringify(body),
+        signal,
       }),
     )
     const text = await response.text()
@@ -287,4 +312,61 @@ function authStandIn(world: World, verify: (assertion: string | null) => Promise
       }),
     }),
   })
+}
+
+/** Answers as search does, by full text alone, from the graph that the service has. */
+function searchStandIn(world: World, verify: (assertion: string | null) => Promise<Principal>): FetchHandler {
+  const os = implement({ search: searchContract.search }).$context<RequestContext>()
+  const app = serviceApp({
+    name: 'search',
+    log,
+    metrics: new Metrics(new Registry(), 'search'),
+    readiness: async () => ({ status: 'ready', checks: {} }),
+    verify,
+    errorStatus: { LIBRARY_NOT_FOUND: 404 },
+    router: os.router({
+      search: os.search.handler(async ({ input, context }): Promise<SearchAnswer> => {
+        const libraries = context.principal.resolved_libraries.filter((uid) => uid === input.library_uid)
+        if (libraries.length === 0) throw new DomainError('LIBRARY_NOT_FOUND', 'Library not found.')
+        const scope = { libraries }
+        const hits = await world.graph.fullTextCandidates(scope, queryTerms(input.query), input.limit!)
+        const chunks = await world.graph.chunkDetails(
+          scope,
+          hits.map(({ chunk_uid }) => chunk_uid),
+        )
+        return {
+          query: input.query,
+          candidates: chunks.map((chunk) => ({
+            ...chunk,
+            library_type: chunk.library_type as SearchAnswer['candidates'][number]['library_type'],
+            text_preview: chunk.text,
+            score: 1,
+            source: 'fulltext',
+            sources: ['fulltext'],
+            fused_score: 1,
+            highlights: [],
+            duplicate_count: 0,
+            joined: [chunk.chunk_uid],
+          })),
+          images: [],
+          total_candidates: hits.length,
+          search_time_ms: 1,
+          reranker_used: false,
+          reranker_model: null,
+          reranker_skip_reason: null,
+          search_types_used: ['fulltext'],
+          contexts: {},
+          timings_ms: {},
+          exact: true,
+          degraded: world.searchDegraded,
+        }
+      }),
+    }),
+  })
+  return async (request) => {
+    const { query } = (await request.clone().json()) as { query: string }
+    const instead = await world.beforeSearch(query)
+    request.signal.throwIfAborted()
+    return instead ?? app(request)
+  }
 }

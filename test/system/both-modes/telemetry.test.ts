@@ -515,6 +515,8 @@ const DID_NOT_HAPPEN = new Set([
   'mnemosyne_bus_queue_depth',
   'mnemosyne_bus_redelivered_total',
   'mnemosyne_search_part_failures_total',
+  'mnemosyne_golden_queries_recall',
+  'mnemosyne_golden_queries_mrr',
   'mnemosyne_processing_child_ends_total',
   'mnemosyne_processing_queue_length',
   'mnemosyne_embedding_endpoint_left_alone',

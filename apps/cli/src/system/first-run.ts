@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   createClient,
+  goldenQueriesContract,
   ingestContract,
   type Library,
   type LibraryType,
@@ -155,6 +156,7 @@ function localConnection(system: System): Connection {
     library: createClient(libraryContract, { url, fetch }),
     ingest: createClient(ingestContract, { url, fetch }),
     search: createClient(searchContract, { url, fetch }),
+    goldenQueries: createClient(goldenQueriesContract, { url, fetch }),
     close: async () => {},
   }
 }

@@ -14,7 +14,7 @@ import {
   searchContract,
   servicePrincipal,
 } from '@mnemosyne/contracts'
-import { startGateway } from '@mnemosyne/gateway'
+import { startGateway, startGoldenSchedule } from '@mnemosyne/gateway'
 import { openConfiguredProcessor, openSources, startIngest } from '@mnemosyne/ingest'
 import { startLibrary } from '@mnemosyne/library'
 import { startMcp } from '@mnemosyne/mcp'
@@ -175,6 +175,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         graph,
         bus,
         auth: createClient(authInternalContract, reach('auth', 'library')),
+        search: createClient(searchContract, reach('search', 'library')),
         ids: randomUUID,
       }),
     )
@@ -246,6 +247,11 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       clock,
     }
     const gateway = begin(await startGateway(gatewayDeps))
+    if (purpose === 'serve') {
+      const everyHours = configs.gateway.GOLDEN_QUERIES_EVERY_HOURS
+      const { library } = upstreams
+      closing.use(startGoldenSchedule({ everyHours, library, sign, clock, log: gatewayDeps.log }))
+    }
     const admin = {
       ...administrationOf(auth.admin, () => sign(servicePrincipal('rest'), 'library')),
       setUpIndexes: createSetUpIndexes({ graph, model, settings, log, metrics }),

@@ -1,9 +1,21 @@
-import { libraryAdminContract, libraryContract, libraryInternalContract } from '@mnemosyne/contracts'
+import {
+  goldenQueriesContract,
+  goldenQueriesInternalContract,
+  libraryAdminContract,
+  libraryContract,
+  libraryInternalContract,
+} from '@mnemosyne/contracts'
 import { DomainError, type RequestContext } from '@mnemosyne/platform'
 import { implement } from '@orpc/server'
 import { explainGraphError } from '../errors.ts'
 
-const contract = { ...libraryContract, admin: libraryAdminContract, internal: libraryInternalContract }
+const contract = {
+  ...libraryContract,
+  goldenQueries: goldenQueriesContract,
+  admin: libraryAdminContract,
+  internal: libraryInternalContract,
+  goldenSchedule: goldenQueriesInternalContract,
+}
 
 /** `onGraphAway` is told when the graph failed an operation, which may have been left half done. */
 export function implementLibrary(onGraphAway: () => void) {

@@ -3,6 +3,7 @@ import { libraryTypeList } from '../library-types.ts'
 import { adminRoutes } from './admin.ts'
 import { chunkRoutes } from './chunks.ts'
 import { collectionRoutes } from './collections.ts'
+import { goldenQueryRoutes, goldenScheduleRoutes } from './golden-queries.ts'
 import { implementLibrary } from './implementer.ts'
 import { internalRoutes } from './internal.ts'
 import { itemRoutes } from './items.ts'
@@ -18,6 +19,8 @@ export function libraryRouter(context: LibraryContext, onGraphAway: () => void) 
     items: itemRoutes(os, context),
     chunks: chunkRoutes(os, context),
     libraryTypes: { list: os.libraryTypes.list.handler(() => libraryTypeList) },
+    goldenQueries: goldenQueryRoutes(os, context),
+    goldenSchedule: goldenScheduleRoutes(os, context),
     admin: adminRoutes(os, context),
     internal: internalRoutes(os, context, onGraphAway),
   })

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Kysely, Transaction } from 'kysely'
+import { derivedUid } from '../derived-uid.ts'
 import type { CollectionRow, LibraryTables } from './tables.ts'
 
 type Db = Kysely<LibraryTables>
@@ -40,8 +40,5 @@ export function liveCollections(db: Db): Promise<CollectionRow[]> {
 
 /** Derived from the library's uid, so that requests at the same moment make one. */
 export function defaultCollectionUid(libraryUid: string): string {
-  const hex = createHash('sha256').update(`${libraryUid}/default-collection`).digest('hex')
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
-    '-',
-  )
+  return derivedUid(`${libraryUid}/default-collection`)
 }

@@ -1,4 +1,4 @@
-import type { EmbeddingStatus, LibraryType } from '@mnemosyne/contracts'
+import type { EmbeddingStatus, GoldenRun, LibraryType } from '@mnemosyne/contracts'
 import { type Migration, type OutboxTables, outboxMigration } from '@mnemosyne/platform'
 import { sql } from 'kysely'
 
@@ -64,11 +64,57 @@ interface ItemDeletionRow {
   finished: number
 }
 
+export interface GoldenQueryRow {
+  /** Derived from library, query and what is wanted. */
+  id: string
+  library_uid: string
+  query: string
+  /** Null: any passage of the item. */
+  chunk_uid: string | null
+  item_uid: string
+  /** A user's id. */
+  created_by: string
+  created_at: string
+}
+
+/** One replay of a library's golden queries. */
+export interface GoldenRunRow {
+  id: string
+  library_uid: string
+  trigger: GoldenRun['trigger']
+  started_at: string
+  /** Null while some of them have not been asked yet. */
+  finished_at: string | null
+  /** JSON: a GoldenResult by the id of each golden query that was asked. */
+  results: string
+  remaining: number
+  gone: number
+  /** Null: none counts. */
+  recall_at_10: number | null
+  mrr: number | null
+  exact: number
+  /** JSON: number of searches by the part that they were answered without. */
+  degraded: string
+}
+
+/** When a library's golden queries are due; there from its first one on. */
+interface GoldenScheduleRow {
+  library_uid: string
+  created_at: string
+  /** When they were last replayed to the end. */
+  last_run_at: string | null
+  /** Until then somebody is at it. */
+  claimed_until: string | null
+}
+
 export interface LibraryTables extends OutboxTables {
   library: LibraryRow
   collection: CollectionRow
   item: ItemRow
   item_deletion: ItemDeletionRow
+  golden_query: GoldenQueryRow
+  golden_run: GoldenRunRow
+  golden_schedule: GoldenScheduleRow
 }
 
 const structure: Migration = {
@@ -153,4 +199,48 @@ const handOvers: Migration = {
   },
 }
 
-export const libraryMigrations: readonly Migration[] = [outboxMigration, structure, handOvers]
+const goldenQueries: Migration = {
+  name: 'library-0003-golden-queries',
+  async up(db, { text, double }) {
+    await db.schema
+      .createTable('golden_query')
+      .addColumn('id', text, (c) => c.primaryKey())
+      .addColumn('library_uid', text, (c) => c.notNull().references('library.uid').onDelete('cascade'))
+      .addColumn('query', text, (c) => c.notNull())
+      .addColumn('chunk_uid', text)
+      .addColumn('item_uid', text, (c) => c.notNull())
+      .addColumn('created_by', text, (c) => c.notNull())
+      .addColumn('created_at', text, (c) => c.notNull())
+      .execute()
+    await db.schema.createIndex('golden_query_library').on('golden_query').column('library_uid').execute()
+    await db.schema
+      .createTable('golden_run')
+      .addColumn('id', text, (c) => c.primaryKey())
+      .addColumn('library_uid', text, (c) => c.notNull().references('library.uid').onDelete('cascade'))
+      .addColumn('trigger', text, (c) => c.notNull())
+      .addColumn('started_at', text, (c) => c.notNull())
+      .addColumn('finished_at', text)
+      .addColumn('results', text, (c) => c.notNull())
+      .addColumn('remaining', 'integer', (c) => c.notNull())
+      .addColumn('gone', 'integer', (c) => c.notNull())
+      .addColumn('recall_at_10', double)
+      .addColumn('mrr', double)
+      .addColumn('exact', 'integer', (c) => c.notNull())
+      .addColumn('degraded', text, (c) => c.notNull())
+      .execute()
+    await db.schema
+      .createIndex('golden_run_library')
+      .on('golden_run')
+      .columns(['library_uid', 'started_at'])
+      .execute()
+    await db.schema
+      .createTable('golden_schedule')
+      .addColumn('library_uid', text, (c) => c.primaryKey().references('library.uid').onDelete('cascade'))
+      .addColumn('created_at', text, (c) => c.notNull())
+      .addColumn('last_run_at', text)
+      .addColumn('claimed_until', text)
+      .execute()
+  },
+}
+
+export const libraryMigrations: readonly Migration[] = [outboxMigration, structure, handOvers, goldenQueries]

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Job } from '@mnemosyne/contracts'
+import type { GoldenQuery, Job } from '@mnemosyne/contracts'
 import type { OperationName } from '../isolation/operations.ts'
 import { type Made, PASSWORD, type Stage } from './stage.ts'
 
@@ -169,6 +169,28 @@ export const CHANGES: Record<OperationName, Change | 'reads'> = {
   'library.libraryTypes.list': 'reads',
   'libraryAdmin.libraries': 'reads',
 
+  'goldenQueries.list': 'reads',
+  'goldenQueries.add': {
+    action: 'golden_query.added',
+    make: async (stage) => (await markGolden(stage)).made,
+  },
+  'goldenQueries.delete': {
+    action: 'golden_query.deleted',
+    async make(stage) {
+      const { at, made } = await markGolden(stage)
+      const { id } = made.answer.body as GoldenQuery
+      return stage.ask(stage.ada, 'DELETE', `${at}${id}/`)
+    },
+  },
+  'goldenQueries.run': {
+    action: 'golden_queries.replayed',
+    async make(stage) {
+      const { at } = await markGolden(stage)
+      return stage.ask(stage.ada, 'POST', `${at}run/`)
+    },
+  },
+  'goldenQueries.runs': 'reads',
+
   'members.list': 'reads',
   'members.add': {
     action: 'membership.added',
@@ -321,6 +343,15 @@ export const CHANGES: Record<OperationName, Change | 'reads'> = {
     },
   },
   'admin.audit.list': 'reads',
+}
+
+/** Marks what a query should find, in a library of its own. */
+async function markGolden(stage: Stage): Promise<{ at: string; made: Made }> {
+  const { uid } = await stage.makeLibrary()
+  const { answer } = await stage.upload(stage.ada, { library_uid: uid }, '# Corncrake\n\nIt rasps.')
+  const { item_uid } = await stage.ended(stage.ada, (answer.body as Job).job_id)
+  const at = `/library/api/libraries/${uid}/golden-queries/`
+  return { at, made: await stage.ask(stage.ada, 'POST', at, { query: 'what rasps?', item_uid }) }
 }
 
 function longText(): string {

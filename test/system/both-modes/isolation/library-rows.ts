@@ -8,6 +8,7 @@ import {
   freshWorkspace,
   ingestable,
   members,
+  ofGoldenQuery,
   ofLibrary,
   ofLibraryForOwnToken,
   ofTokenForOwnLibrary,
@@ -222,4 +223,24 @@ export const LIBRARY_ROWS = {
     ofLibraryForOwnToken('share to read', inToken, { fresh: true }),
     ofTokenForOwnLibrary('allow', inToken, { how: "somebody's token", fresh: true }),
   ],
+
+  // --- golden queries: behind the searches of everything, which would find what is made for them
+  'goldenQueries.list': [ofLibrary('read', ({ library_uid: uid }) => ({ params: { uid } }))],
+  'goldenQueries.add': [
+    ofLibrary(
+      'curate',
+      ({ library_uid: uid, chunk_uid }) => ({ params: { uid }, body: { query: SHARED_WORD, chunk_uid } }),
+      { fresh: freshFilledLibrary, success: 201 },
+    ),
+  ],
+  'goldenQueries.delete': [
+    ofGoldenQuery('curate', ({ library_uid: uid, golden_query_id: id }) => ({ params: { uid, id } }), {
+      fresh: true,
+    }),
+  ],
+  'goldenQueries.run': [
+    // There are none: that they are told so is as good as a replay.
+    ofLibrary('curate', ({ library_uid: uid }) => ({ params: { uid } }), { success: 409 }),
+  ],
+  'goldenQueries.runs': [ofLibrary('read', ({ library_uid: uid }) => ({ params: { uid } }))],
 } satisfies Record<string, readonly [Way, ...Way[]]>

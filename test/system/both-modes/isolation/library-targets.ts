@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Job, MembershipRole } from '@mnemosyne/contracts'
+import type { GoldenQuery, Job, MembershipRole } from '@mnemosyne/contracts'
 import { clientOf, expectStatus } from './clients.ts'
 import { emptyLibrary, type Holding, makeLibrary } from './holdings.ts'
 import { bearer, mint, type Person } from './people.ts'
@@ -73,6 +73,22 @@ export async function freshFailedJob(asker: Asker): Promise<Holding> {
 export const ofLibrary = waysOf<Holding>('library', {
   standing: (asker) => (asker.relation === 'unnamed' ? ({} as Holding) : standingHolding(asker)),
   fresh: freshLibrary,
+})
+
+interface WithGoldenQuery extends Holding {
+  golden_query_id: string
+}
+
+/** Golden queries of libraries; of those that only stand there, one that is not there. */
+export const ofGoldenQuery = waysOf<WithGoldenQuery>('library', {
+  standing: (asker) => ({ ...standingHolding(asker), golden_query_id: MISSING_ID }),
+  async fresh(asker) {
+    const holding = await freshFilledLibrary(asker)
+    const path = `/library/api/libraries/${holding.library_uid}/golden-queries/`
+    const golden = { query: 'when is it lit?', chunk_uid: holding.chunk_uid }
+    const made = await clientOf(asker.world.system, keeperOf(asker)).call('POST', path, golden)
+    return { ...holding, golden_query_id: (expectStatus(made, 201) as GoldenQuery).id }
+  },
 })
 
 interface LibraryAndToken {
