@@ -1,7 +1,6 @@
-import { QUERY_MAX, type SearchAnswer, type SearchType } from '@mnemosyne/contracts'
+import type { SearchAnswer, SearchType } from '@mnemosyne/contracts'
 import { GraphUnavailableError } from '@mnemosyne/graph'
 import type { Service } from '@mnemosyne/platform'
-import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   BOBS,
@@ -164,66 +163,6 @@ describe('scope', () => {
       { headers: { 'content-type': 'application/json' } },
     )
     expect(response.status).toBe(401)
-  })
-})
-
-describe('any query text', () => {
-  const hostile: [string, string][] = [
-    ['FTS5 operators', 'pump AND NOT (prime OR NEAR(a b, 5)) ^ * : "'],
-    ['an FTS5 column filter', 'scope:"l3" OR body:*'],
-    ['an unclosed quote', '"pump'],
-    ['nothing but operators', '"*(){}[]^~:\\/!&|+-"'],
-    ['only stop words', 'to be or not to be'],
-    ['SQL', "'; DROP TABLE chunks; -- ' OR 1=1 UNION SELECT * FROM libraries"],
-    ['Cypher', '}) MATCH (n) DETACH DELETE n //'],
-    ['Lucene', 'title:[* TO *] AND pump~2 /regex.*/ _exists_:x'],
-    ['NUL', 'pump\0prime'],
-    ['a lone surrogate', 'pump \ud800 prime'],
-    ['bidi controls', '\u202epmup\u202c \u2066prime\u2069'],
-    ['emoji', '🎉👩‍👩‍👧 💧'],
-    ['a template', '${7*7} {{7*7}} <%= 7 %>'],
-    ['one long word', 'a'.repeat(QUERY_MAX)],
-    ['many words', 'pump valve '.repeat(700)],
-    ['many quotes', '"a" '.repeat(1000)],
-    ['combining marks', `e${'\u0301'.repeat(5000)}`],
-    ['Chinese', '水泵 启动 之前'],
-  ]
-  test.each(hostile)('is answered: %s', async (_, query) => {
-    const response = await world.request(service, { query, explain: true })
-    expect(response.status).toBe(200)
-    const answer = (await response.json()) as SearchAnswer
-    expect(answer.degraded).toEqual([])
-    expect(JSON.stringify(answer.candidates)).not.toContain('champagne')
-  })
-
-  test('is answered whatever it holds', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.string({ unit: 'binary', minLength: 1, maxLength: 200 }), async (query) => {
-        const response = await world.request(service, { query })
-        expect(query.trim() === '' ? [400] : [200]).toContain(response.status)
-      }),
-      { numRuns: 60 },
-    )
-  })
-
-  test.each<[string, unknown, string]>([
-    ['no query', {}, 'query'],
-    ['an empty one', { query: ' \n\t ' }, 'query'],
-    ['one that is too long', { query: 'a'.repeat(100_000) }, 'query'],
-    ['a number', { query: 7 }, 'query'],
-    ['a malformed uid', { query: 'x', library_uid: 'mine' }, 'library_uid'],
-    ['an unknown type', { query: 'x', library_type: 'poetry' }, 'library_type'],
-    ['a retriever that does not exist', { query: 'x', search_types: ['magic'] }, 'search_types.0'],
-    ['no retriever', { query: 'x', search_types: [] }, 'search_types'],
-    ['a limit of 0', { query: 'x', limit: 0 }, 'limit'],
-  ])('is refused with the field named: %s', async (_, body, field) => {
-    const response = await world.request(service, body)
-    expect(response.status).toBe(400)
-    expect(Object.keys((await response.json()) as object)).toEqual([field])
-  })
-
-  test('malformed JSON is a 400', async () => {
-    expect((await world.request(service, '{"query":')).status).toBe(400)
   })
 })
 
