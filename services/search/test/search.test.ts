@@ -1,4 +1,4 @@
-import type { SearchAnswer, SearchType } from '@mnemosyne/contracts'
+import type { SearchAnswer } from '@mnemosyne/contracts'
 import { GraphUnavailableError } from '@mnemosyne/graph'
 import type { Service } from '@mnemosyne/platform'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -163,90 +163,6 @@ describe('scope', () => {
       { headers: { 'content-type': 'application/json' } },
     )
     expect(response.status).toBe(401)
-  })
-})
-
-describe('a part that is out costs only itself', () => {
-  const fails = () => Promise.reject(new GraphUnavailableError('A worker died.'))
-  const hangs = () => new Promise(() => {})
-
-  test('no model: full text and graph answer, and say what to do', async () => {
-    world.state.current = {
-      embedder: null,
-      reason: 'No embedding model was found. Run mnemosyne up with internet.',
-    }
-    const answer = await search('prime the pump')
-    expect(titles(answer)[0]).toBe('Pump manual')
-    expect(answer.search_types_used).toEqual(['fulltext', 'graph'])
-    expect(answer.exact).toBe(false)
-    expect(answer.degraded).toEqual([
-      { part: 'embed', reason: 'No embedding model was found. Run mnemosyne up with internet.' },
-    ])
-  })
-
-  test.each<[string, string, SearchType[]]>([
-    ['vectorCandidates', 'vector', ['fulltext', 'graph']],
-    ['fullTextCandidates', 'fulltext', ['vector', 'graph']],
-    ['conceptsNamed', 'graph', ['vector', 'fulltext']],
-    ['scoreChunks', 'fuse', ['vector', 'fulltext', 'graph']],
-    ['neighbours', 'graph', ['vector', 'fulltext', 'graph']],
-  ])('%s fails', async (question, part, used) => {
-    world.broken.set(question, fails)
-    const answer = await search('prime the pump')
-    expect(titles(answer)[0]).toBe('Pump manual')
-    expect(answer.search_types_used).toEqual(used)
-    expect(answer.degraded).toEqual([{ part, reason: 'A worker died.' }])
-    expect(world.lines.join()).toContain('search part failed')
-    expect(await world.registry.metrics()).toMatch(
-      new RegExp(`mnemosyne_search_part_failures_total\\{component="search",stage="${part}"\\} [1-9]`),
-    )
-  })
-
-  test('the model fails with words that are no business of the caller', async () => {
-    world.state.current = {
-      embedder: wordEmbedder({ embedQuery: () => Promise.reject(new Error('key sk-123 refused')) }),
-    }
-    const answer = await search('prime the pump')
-    expect(answer.degraded).toEqual([
-      { part: 'embed', reason: expect.stringContaining('The log has the reason') },
-    ])
-  })
-
-  test('one is late: the others answer in time', async () => {
-    const impatient = await world.start({ SEARCH_PART_TIMEOUT_MS: '1000' })
-    world.broken.set('fullTextCandidates', hangs)
-    const answer = await world.client(impatient).search({ query: 'prime the pump' })
-    expect(titles(answer)[0]).toBe('Pump manual')
-    expect(answer.degraded).toEqual([{ part: 'fulltext', reason: 'No answer within 1000 ms.' }])
-    expect(answer.search_time_ms).toBeLessThan(4_000)
-  })
-
-  test('the model has another length than the store', async () => {
-    const short = wordEmbedder({ embedQuery: async () => new Float32Array(8).fill(1) })
-    world.state.current = { embedder: short }
-    const answer = await search('prime the pump')
-    expect(answer.degraded).toEqual([{ part: 'vector', reason: expect.stringContaining('dimensions') }])
-    expect(answer.search_types_used).toEqual(['fulltext', 'graph'])
-  })
-
-  test.each([
-    ['all retrievers', ['vectorCandidates', 'fullTextCandidates', 'conceptsNamed']],
-    ['what shows the passages', ['chunkDetails']],
-    ['what resolves the scope', ['libraries']],
-  ])('without %s it is a 503 in words', async (_, questions) => {
-    for (const question of questions) world.broken.set(question, fails)
-    const response = await world.request(service, { query: 'pump' })
-    expect(response.status).toBe(503)
-    expect(await response.json()).toEqual({ detail: 'Nothing could be searched. A worker died.' })
-  })
-
-  test('the only one that was asked for: a 503 that says why', async () => {
-    world.state.current = { embedder: null, reason: 'No embedding model was found.' }
-    const response = await world.request(service, { query: 'pump', search_types: ['vector'] })
-    expect(response.status).toBe(503)
-    expect(await response.json()).toEqual({
-      detail: expect.stringContaining('No embedding model was found.'),
-    })
   })
 })
 
