@@ -39,7 +39,7 @@ export const SearchRequest = z.object({
   fold_duplicates: z.boolean().default(true),
   /** Passages of one document that stand side by side are shown as one. */
   join_neighbours: z.boolean().default(false),
-  /** At most so many passages of one document. */
+  /** At most so many passages of one document; joined ones count as one. */
   max_per_item: z.number().int().min(1).max(SEARCH_LIMIT_MAX).optional(),
 })
 export type SearchRequest = z.infer<typeof SearchRequest>
@@ -60,7 +60,7 @@ export const Candidate = z.object({
   item_title: z.string(),
   library_uid: Uid,
   library_type: LibraryType,
-  /** About 500 characters, plain. */
+  /** About 500 characters, plain, in one piece; of joined passages so many for each, up to 2,000. */
   text_preview: z.string(),
   score: z.number(),
   /** The retriever that contributed most; all of them are in `sources`. */

@@ -1,5 +1,5 @@
 export { conceptKey, conceptKeys, titleConceptKey } from './analysis/concept-keys.ts'
-export { queryTerms } from './analysis/query.ts'
+export { phraseTerms, queryTerms, quotedPhrases } from './analysis/query.ts'
 export { STOP_WORDS, stem, terms } from './analysis/terms.ts'
 export { words } from './analysis/words.ts'
 export { type EmbeddedGraphOptions, openEmbeddedGraph } from './embedded/open.ts'

@@ -7,7 +7,7 @@ import {
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { afterEach, describe, expect, test } from 'vitest'
-import { ada, CHUNK, MINE, openTestMcp, type TestMcp, THEIRS, TOKEN } from './stand-ins.ts'
+import { ada, CHUNK, MINE, NEXT_CHUNK, openTestMcp, type TestMcp, THEIRS, TOKEN } from './stand-ins.ts'
 
 const closers: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -140,7 +140,20 @@ describe.each([
     for (const part of [CHUNK, 'Pumps › Starting, page 3', 'Prime the pump', 'Manuals: follow']) {
       expect(text).toContain(part)
     }
+    expect(text).toContain('(2 more say nearly the same.)')
     expect(world.asked).toMatchObject([{ request: { limit: 100 }, libraries: [MINE] }])
+  })
+
+  test('chooses what of the found passages is shown', async () => {
+    const { url, world } = await open()
+    const client = await connect(url)
+    const choice = { fold_duplicates: false, join_neighbours: true, max_per_item: 2 }
+    const text = textOf(await client.call('search', { query: 'pump', ...choice }))
+    expect(text).toContain(`chunk_uid: ${CHUNK} (with its neighbours ${NEXT_CHUNK})\n`)
+    expect(text).not.toContain('nearly the same')
+    expect(world.asked).toMatchObject([{ request: choice }])
+    const refused = await client.call('search', { query: 'pump', max_per_item: 0 })
+    expect(textOf(refused)).toContain('max_per_item: ')
   })
 
   test('reads a passage, lists libraries and items, and reads the resources', async () => {

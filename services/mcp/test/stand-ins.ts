@@ -36,6 +36,7 @@ import { startMcp } from '../src/index.ts'
 export const MINE = '11111111-1111-4111-8111-111111111111'
 export const THEIRS = '22222222-2222-4222-8222-222222222222'
 export const CHUNK = '33333333-3333-4333-8333-333333333333'
+export const NEXT_CHUNK = '34343434-3434-4343-8343-343434343434'
 export const ITEM = '44444444-4444-4444-8444-444444444444'
 export const TOKEN = 'a-token-of-ada'
 
@@ -232,8 +233,8 @@ function answer(input: SearchRequest, visible: boolean): SearchAnswer {
             char_start: 0,
             char_end: 38,
             highlights: [[10, 14]],
-            duplicate_count: 0,
-            joined: [CHUNK],
+            duplicate_count: input.fold_duplicates ? 2 : 0,
+            joined: input.join_neighbours ? [CHUNK, NEXT_CHUNK] : [CHUNK],
           },
         ]
       : [],

@@ -1,4 +1,4 @@
-import type { Ask, GraphStore, Scope, TextHit, TextQuery } from '@mnemosyne/graph'
+import type { Ask, GraphStore, Scope, TextHit } from '@mnemosyne/graph'
 import type { SearchConfig } from './config.ts'
 import type { Nominations } from './nominate.ts'
 import type { Parts } from './parts.ts'
@@ -35,8 +35,7 @@ export async function fuse(
   { config, graph }: { config: SearchConfig; graph: GraphStore },
   parts: Parts,
   scope: Scope,
-  { vectors, vector, fulltext, named }: Nominations,
-  text: TextQuery,
+  { vectors, vector, fulltext, named, text }: Nominations,
 ): Promise<Ranking> {
   const nominated = {
     vector: vector?.ranked ?? [],

@@ -1,4 +1,4 @@
-import type { Degraded, SearchType } from '@mnemosyne/contracts'
+import { type Degraded, SEARCH_LIMIT_MAX, type SearchType } from '@mnemosyne/contracts'
 import type { TextHit, TextQuery } from '@mnemosyne/graph'
 import { type Parts, PartUnavailable } from './parts.ts'
 import { type NamedConcepts, nameConcepts } from './retrieve-graph.ts'
@@ -12,15 +12,23 @@ export interface Nominations {
   vector: VectorAnswer | undefined
   fulltext: TextHit[] | undefined
   named: NamedConcepts | undefined
+  /** What full text was asked for: without the phrases, where no passage of the scope holds them all. */
+  text: TextQuery
+  /** The passages that hold all phrases. Undefined: the query quotes none, or nobody knows. */
+  holding: Set<string> | undefined
 }
 
 /** What every retriever finds in a scope without libraries. */
-const NOTHING: Nominations = {
+const NOTHING: Omit<Nominations, 'text'> = {
   vectors: [],
   vector: { ranked: [], cosines: new Map(), spread: { mean: 0, deviation: 0 }, exact: true, embedded: 0 },
   fulltext: [],
   named: { scopeSize: 0, concepts: new Map(), mentioning: new Map(), ranked: [] },
+  holding: undefined,
 }
+
+/** Passages that hold the phrases in quotes and are nominated: more than an answer shows, since they come first. */
+const HOLDING_TOP_K = 2 * SEARCH_LIMIT_MAX
 
 /** Asks the retrievers in parallel; none where there is nothing to search. */
 export async function nominate(
@@ -31,7 +39,7 @@ export async function nominate(
   query: string,
   text: TextQuery,
 ): Promise<Nominations> {
-  if (libraries.length === 0) return NOTHING
+  if (libraries.length === 0) return { ...NOTHING, text }
   async function byVector(): Promise<Pick<Nominations, 'vectors' | 'vector'>> {
     const vectors = await parts.attempt('embed', async (signal) => {
       const state = embedder()
@@ -45,20 +53,29 @@ export async function nominate(
     return { vectors: vector && vectors, vector }
   }
 
-  const [{ vectors, vector }, fulltext, named] = await Promise.all([
+  async function byWords(signal: AbortSignal): Promise<Pick<Nominations, 'fulltext' | 'text' | 'holding'>> {
+    if (text.terms.length === 0 && text.phrases.length === 0)
+      return { fulltext: [], text, holding: undefined }
+    const asksPhrases = text.phrases.length > 0
+    if (asksPhrases) {
+      const k = Math.max(HOLDING_TOP_K, config.SEARCH_FULLTEXT_TOP_K)
+      const hits = await graph.fullTextCandidates(scope, text, k, { signal })
+      const holding = new Set(hits.map(({ chunk_uid }) => chunk_uid))
+      if (hits.length > 0) return { fulltext: hits, text, holding }
+    }
+    const plain = { terms: text.terms, phrases: [] }
+    const fulltext = await graph.fullTextCandidates(scope, plain, config.SEARCH_FULLTEXT_TOP_K, { signal })
+    return { fulltext, text: plain, holding: asksPhrases ? new Set() : undefined }
+  }
+
+  const [{ vectors, vector }, worded, named] = await Promise.all([
     search_types.includes('vector') ? byVector() : { vectors: undefined, vector: undefined },
-    search_types.includes('fulltext')
-      ? parts.attempt('fulltext', async (signal) =>
-          text.terms.length === 0 && text.phrases.length === 0
-            ? []
-            : graph.fullTextCandidates(scope, text, config.SEARCH_FULLTEXT_TOP_K, { signal }),
-        )
-      : undefined,
+    search_types.includes('fulltext') ? parts.attempt('fulltext', byWords) : undefined,
     search_types.includes('graph')
       ? parts.attempt('graph', (signal) => nameConcepts(graph, scope, query, { signal }))
       : undefined,
   ])
-  return { vectors, vector, fulltext, named }
+  return { vectors, vector, named, ...(worded ?? { fulltext: undefined, text, holding: undefined }) }
 }
 
 const NOMINATION_OF = { vector: 'vector', fulltext: 'fulltext', graph: 'named' } as const satisfies Record<

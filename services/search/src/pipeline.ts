@@ -1,12 +1,14 @@
-import type { Principal, SearchRequest, SearchType } from '@mnemosyne/contracts'
+import type { Candidate, Principal, SearchRequest, SearchType } from '@mnemosyne/contracts'
 import { queryTerms, type TextQuery } from '@mnemosyne/graph'
+import { choose } from './choose.ts'
 import type { SearchConfig } from './config.ts'
 import { searchUnavailable } from './errors.ts'
 import { fuse, type Ranking } from './fuse.ts'
 import { answering, type Nominations, nominate, noteUnembedded } from './nominate.ts'
 import { Parts } from './parts.ts'
 import { Passages } from './passages.ts'
-import { type Presented, presentCandidates } from './present.ts'
+import { type Exactness, exactFirst, exactnessOf } from './phrases.ts'
+import { presentCandidates } from './present.ts'
 import { type Reranking, rerank } from './rerank.ts'
 import { resolveScope, type SearchScope } from './scope.ts'
 import type { SearchDeps } from './search.ts'
@@ -17,15 +19,20 @@ export interface SearchRun {
   request: SearchRequest
   parts: Parts
   searchScope: SearchScope
+  /** What full text was asked for. */
   text: TextQuery
   nominations: Nominations
   /** The retrievers that answered. */
   used: SearchType[]
+  /** How exactly candidates hold the phrases in quotes: the more exact stand first, in `ranking` and `reranking`. */
+  exactness: Map<string, Exactness>
   ranking: Ranking
   reranking: Reranking
   passages: Passages
   limit: number
-  presented: Presented
+  candidates: Candidate[]
+  /** Why passages are not shown that the limit would have let through, in words; by chunk uid. */
+  withheld: Map<string, string>
 }
 
 /** The stages of one request, and what it may look at. */
@@ -49,7 +56,7 @@ export interface Caller {
 
 /**
  * Nominates by vector, full text and concepts in parallel, scores what was nominated by every retriever, follows the
- * links of the best, fuses, re-ranks, and loads what the answer shows.
+ * links of the best, fuses, re-ranks, and chooses what the answer shows. Twice what holds the phrases in quotes is put first.
  */
 export async function runSearch(
   deps: SearchDeps,
@@ -58,31 +65,32 @@ export async function runSearch(
 ): Promise<SearchRun> {
   const { scope, libraries } = searchScope
   const query = request.query.toWellFormed()
-  const text = queryTerms(query)
 
-  const nominations = await nominate(deps, parts, searchScope, request.search_types, query, text)
+  const asked = queryTerms(query)
+  const nominations = await nominate(deps, parts, searchScope, request.search_types, query, asked)
+  const { text } = nominations
   const used = answering(request.search_types, nominations)
   if (used.length === 0) {
     throw searchUnavailable([...new Set(parts.degraded.map(({ reason }) => reason))])
   }
   noteUnembedded(nominations, parts.degraded)
 
-  const ranking = await fuse(deps, parts, scope, nominations, text)
-  const limit = request.limit ?? deps.config.SEARCH_DEFAULT_LIMIT
   const passages = new Passages(deps.graph, scope)
-  const reranking = await rerank(deps, parts, {
+  const fused = await fuse(deps, parts, scope, nominations)
+  const exactness = await exactnessOf(parts, passages, query, fused.ranked, nominations)
+  const ranking = { ...fused, ranked: exactFirst(fused.ranked, exactness) }
+  const limit = request.limit ?? deps.config.SEARCH_DEFAULT_LIMIT
+  const reranked = await rerank(deps, parts, {
     ...{ requested: request.rerank, query, ranked: ranking.ranked, libraries, passages, limit },
   })
-  const presented = await parts.need('load', (signal) =>
-    presentCandidates(
-      passages,
-      { ranking, reranking, terms: text.terms },
-      { limit, explain: request.explain },
-      { signal },
-    ),
-  )
+  const reranking = { ...reranked, order: exactFirst(reranked.order, exactness) }
+  const { candidates, withheld } = await parts.need('load', async (signal) => {
+    const { choices, withheld } = await choose(passages, reranking.order, { ...request, limit }, { signal })
+    const input = { ranking, reranking, terms: text.terms }
+    return { candidates: presentCandidates(choices, input, request.explain), withheld }
+  })
   return {
-    ...{ config: deps.config, request, parts, searchScope, text, nominations, used },
-    ...{ ranking, reranking, passages, limit, presented },
+    ...{ config: deps.config, request, parts, searchScope, text, nominations, used, exactness },
+    ...{ ranking, reranking, passages, limit, candidates, withheld },
   }
 }

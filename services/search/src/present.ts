@@ -1,61 +1,53 @@
 import type { Candidate, LibraryType } from '@mnemosyne/contracts'
-import type { Ask, ChunkDetail } from '@mnemosyne/graph'
+import type { ChunkDetail } from '@mnemosyne/graph'
+import type { Choice } from './choose.ts'
 import type { Ranking } from './fuse.ts'
-import type { Passages } from './passages.ts'
-import { Highlighter, preview } from './preview.ts'
+import { Highlighter } from './highlighter.ts'
+import { joinedPassage } from './join.ts'
+import { preview } from './preview.ts'
 import { fusedScore, rankByGraph, sourcesOf } from './ranking/shares.ts'
 import type { Reranking } from './rerank.ts'
 
-export interface Presented {
-  candidates: Candidate[]
-  /** Why passages are not shown that the limit would have let through, in words; by chunk uid. */
-  withheld: Map<string, string>
-}
-
-/** The first `limit` of the re-ranked candidates as the answer shows them. What was deleted meanwhile is left out. */
-export async function presentCandidates(
-  passages: Passages,
+/** What was chosen, as the answer shows it. */
+export function presentCandidates(
+  choices: Choice[],
   { ranking, reranking, terms }: { ranking: Ranking; reranking: Reranking; terms: string[] },
-  { limit, explain }: { limit: number; explain: boolean },
-  ask: Ask,
-): Promise<Presented> {
-  const details = await passages.load(reranking.order.slice(0, limit), ask)
+  explain: boolean,
+): Candidate[] {
   const highlighter = new Highlighter(terms)
   const nominated = {
     vector: new Set(ranking.nominated.vector),
     fulltext: new Set(ranking.nominated.fulltext),
   }
   const explanation = explain ? explainer(ranking, reranking) : undefined
-  const candidates = details.map((chunk): Candidate => {
-    const shares = ranking.shares.get(chunk.chunk_uid)!
+  return choices.map(({ best, parts, duplicates }): Candidate => {
+    const { chunk_uid } = best
+    const shares = ranking.shares.get(chunk_uid)!
     const fused = fusedScore(shares)
-    const reranked = reranking.scores.get(chunk.chunk_uid)
+    const reranked = reranking.scores.get(chunk_uid)
+    const { text, ...place } = joinedPassage(parts)
     return {
-      ...shown(chunk),
-      ...preview(chunk.text, highlighter),
-      ...sourcesOf(chunk.chunk_uid, shares, nominated),
+      ...whose(best),
+      ...place,
+      ...preview(text, highlighter, parts.length),
+      ...sourcesOf(chunk_uid, shares, nominated),
       score: reranked ?? fused,
       fused_score: fused,
       ...(reranked !== undefined && { rerank_score: reranked }),
-      duplicate_count: 0,
-      joined: [chunk.chunk_uid],
-      ...(explanation && { explanation: explanation(chunk.chunk_uid) }),
+      duplicate_count: duplicates,
+      joined: parts.map((part) => part.chunk_uid),
+      ...(explanation && { explanation: explanation(chunk_uid) }),
     }
   })
-  return { candidates, withheld: new Map() }
 }
 
-function shown(chunk: ChunkDetail) {
+function whose(chunk: ChunkDetail) {
   return {
     chunk_uid: chunk.chunk_uid,
     item_uid: chunk.item_uid,
     item_title: chunk.item_title,
     library_uid: chunk.library_uid,
     library_type: chunk.library_type as LibraryType,
-    section_path: chunk.section_path,
-    page: chunk.page,
-    char_start: chunk.char_start,
-    char_end: chunk.char_end,
   }
 }
 

@@ -1,85 +1,49 @@
-import { terms } from '@mnemosyne/graph'
+import { type Highlighter, type Match, mergedRanges, type Range, wholeCharacters } from './highlighter.ts'
 
 /** About what an answer shows of a passage, in UTF-16 units. */
 const LENGTH = 500
 /** A little more is shown whole rather than cut. */
 const TOLERANCE = 100
+/** Of passages that are joined. */
+const LONGEST = 2_000
 const HIGHLIGHTS_MAX = 64
+/** A longer one is cut. */
+const LONGEST_WORD = 100
 
-const WORD = /[\p{L}\p{N}\p{M}]+(?:['’][\p{L}]+)?/gu
-const SENTENCE_END = /[.!?。！？]["'”’)\]]*(?=\s)|\n+|[。！？]/gu
-
-/** A range `[start, end)` in UTF-16 units. */
-export type Range = [start: number, end: number]
-
-interface Match {
-  range: Range
-  term: string
-}
-
-/** Finds words that a query looks for. One instance serves all passages of an answer. */
-export class Highlighter {
-  readonly #wanted: Set<string>
-  readonly #initials: Set<string>
-  readonly #termOf = new Map<string, string | null>()
-
-  /** `queryTerms`: analysed terms, as the full-text index has them. */
-  constructor(queryTerms: string[]) {
-    this.#wanted = new Set(queryTerms)
-    this.#initials = new Set(queryTerms.map((term) => term.charAt(0)))
-  }
-
-  /** Words of `text` whose analysed form the query holds. */
-  matches(text: string): Match[] {
-    if (this.#wanted.size === 0) return []
-    const found: Match[] = []
-    for (const { 0: word, index } of text.matchAll(WORD)) {
-      const term = this.#match(word)
-      if (term !== null) found.push({ range: [index, index + word.length], term })
-    }
-    return found
-  }
-
-  #match(word: string): string | null {
-    const lower = word.toLowerCase()
-    // Stemming never changes the first letter of an ASCII word, which rules most words out without it.
-    if (/^[a-z]/.test(lower) && !this.#initials.has(lower.charAt(0))) return null
-    const known = this.#termOf.get(lower)
-    if (known !== undefined) return known
-    const term = terms(word).find((candidate) => this.#wanted.has(candidate)) ?? null
-    this.#termOf.set(lower, term)
-    return term
-  }
-}
+// The full stops of all scripts; those of scripts without spaces need none behind them.
+const SENTENCE_END = /[.!?]["'”’\)\]»]*(?=\s)|\n+|[\p{STerm}--[.!?]]["'”’\)\]»」』）]*/gv
+const words = new Intl.Segmenter('en', { granularity: 'word' })
 
 export interface Preview {
   text_preview: string
+  /** In order, disjoint; they part no character as a reader sees it. */
   highlights: Range[]
 }
 
 /**
- * The stretch of about 500 characters that says most about the query: whole sentences where they fit, chosen by
- * how many different query terms stand in it, then how many in all, then how near to its middle they stand.
+ * The stretch of about 500 characters (of `passages` joined into one, so many for each) that says most about the
+ * query: whole sentences where they fit, chosen by how many different query terms stand in it, then how many in all,
+ * then how near to its middle they stand.
  */
-export function preview(text: string, highlighter: Highlighter): Preview {
+export function preview(text: string, highlighter: Highlighter, passages = 1): Preview {
   const matches = highlighter.matches(text)
-  const [start, end] = bestWindow(text, matches)
+  const [start, end] = bestWindow(text, matches, Math.min(LENGTH * passages, LONGEST))
+  const inside = matches.map(({ range }) => range).filter((range) => range[0] >= start && range[1] <= end)
   return {
     text_preview: text.slice(start, end),
-    highlights: matches
-      .filter(({ range }) => range[0] >= start && range[1] <= end)
+    highlights: mergedRanges(inside)
       .slice(0, HIGHLIGHTS_MAX)
-      .map(({ range }) => [range[0] - start, range[1] - start]),
+      .map((range) => [range[0] - start, range[1] - start]),
   }
 }
 
-function bestWindow(text: string, matches: Match[]): Range {
-  if (text.length <= LENGTH + TOLERANCE) return trimmed(text, [0, text.length])
+function bestWindow(text: string, matches: Match[], length: number): Range {
+  if (text.length <= length + TOLERANCE) return trimmed(text, [0, text.length])
   const starts = sentenceStarts(text)
   let best: Range = [0, 0]
   let bestScore = -1
   for (const [index, start] of starts.entries()) {
-    const window: Range = [start, windowEnd(text, starts, index)]
+    const window: Range = [start, windowEnd(text, starts, index, length)]
     const inside = matches.filter(({ range }) => range[0] >= window[0] && range[1] <= window[1])
     const score =
       new Set(inside.map(({ term }) => term)).size * 1000 + inside.length + centring(window, inside)
@@ -109,25 +73,26 @@ function sentenceStarts(text: string): number[] {
   return starts
 }
 
-/** The last sentence end within the length; in a sentence that is longer, the last space; else a hard cut. */
-function windowEnd(text: string, starts: number[], index: number): number {
+/** The last sentence end within the length; in a sentence that is longer, the last space, else the last end of a word. */
+function windowEnd(text: string, starts: number[], index: number, length: number): number {
   const start = starts[index]!
-  if (text.length - start <= LENGTH) return text.length
-  const limit = start + LENGTH
-  const end = starts.findLast((next) => next > start + LENGTH / 2 && next <= limit)
+  if (text.length - start <= length) return text.length
+  const limit = start + length
+  const end = starts.findLast((next) => next > start + length / 2 && next <= limit)
   if (end !== undefined) return end
   const space = text.lastIndexOf(' ', limit)
-  if (space > start + LENGTH / 2) return space
-  return isLowSurrogate(text, limit) ? limit - 1 : limit
+  if (space > start + length / 2) return space
+  // What follows matters too: a dictionary tells where words end.
+  const around = text.slice(limit - LONGEST_WORD, limit + LONGEST_WORD)
+  const word = words.segment(around).containing(LONGEST_WORD)!
+  return word.index === 0 ? limit : limit - LONGEST_WORD + word.index
 }
 
-function isLowSurrogate(text: string, index: number): boolean {
-  const unit = text.charCodeAt(index)
-  return unit >= 0xdc00 && unit <= 0xdfff
-}
-
-function trimmed(text: string, [start, end]: Range): Range {
+/** Without white space at its ends, and without a part of a character (UAX 29) there. */
+function trimmed(text: string, range: Range): Range {
+  const [start, end] = wholeCharacters(text, range)
   const slice = text.slice(start, end)
   const from = start + (slice.length - slice.trimStart().length)
-  return [from, Math.max(from, end - (slice.length - slice.trimEnd().length))]
+  const to = Math.max(from, end - (slice.length - slice.trimEnd().length))
+  return wholeCharacters(text, [from, to])
 }

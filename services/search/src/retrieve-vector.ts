@@ -1,5 +1,5 @@
 import type { Ask, GraphStore, LibraryNode, Scope, VectorCandidates } from '@mnemosyne/graph'
-import type { Embedder } from '@mnemosyne/models'
+import { type Embedder, ModelError } from '@mnemosyne/models'
 import type { Spread } from './ranking/fusion.ts'
 
 /** A query vector and the part of the scope that it is for. */
@@ -11,6 +11,8 @@ export interface QueryVector {
 /**
  * One vector for each distinct instruction among the libraries of the scope, if the model takes instructions;
  * otherwise one for all of it.
+ *
+ * @throws ModelError
  */
 export async function embedQuery(
   embedder: Embedder,
@@ -20,15 +22,27 @@ export async function embedQuery(
   signal: AbortSignal,
 ): Promise<QueryVector[]> {
   if (!embedder.model.takesInstructions) {
-    return [{ scope, vector: await embedder.embedQuery(query, { signal }) }]
+    return [{ scope, vector: await embed() }]
   }
   const byInstruction = Map.groupBy(libraries, (library) => library.embedding_instruction)
   return Promise.all(
     [...byInstruction].map(async ([instruction, group]) => ({
       scope: { ...scope, libraries: group.map(({ uid }) => uid) },
-      vector: await embedder.embedQuery(query, { instruction, signal }),
+      vector: await embed(instruction),
     })),
   )
+
+  async function embed(instruction?: string): Promise<Float32Array> {
+    const vector = await embedder.embedQuery(query, {
+      ...(instruction !== undefined && { instruction }),
+      signal,
+    })
+    // One number that is none would spread to every score.
+    if (!vector.every(Number.isFinite)) {
+      throw new ModelError('The embedding model answered with something that is no number.')
+    }
+    return vector
+  }
 }
 
 export interface VectorAnswer {

@@ -31,8 +31,7 @@ export async function search(
 ): Promise<SearchAnswer> {
   const started = performance.now()
   const begun = await beginSearch(deps, request, caller)
-  const { parts, nominations, used, ranking, reranking, presented } = await runSearch(deps, request, begun)
-  const { candidates } = presented
+  const { parts, nominations, used, ranking, reranking, candidates } = await runSearch(deps, request, begun)
   const shown = new Set(candidates.map((candidate) => candidate.library_uid))
   const took = performance.now() - started
   return {

@@ -78,6 +78,9 @@ export interface Document {
   collection?: string
   /** Without vectors, as what comes in without a model. */
   unembedded?: boolean
+  /** Where each passage begins in the document; without it, two characters after the last one. */
+  starts?: number[]
+  sections?: string[][]
 }
 
 export const DOCUMENTS: Document[] = [
@@ -274,9 +277,11 @@ async function fill(graph: GraphStore): Promise<void> {
 
 export async function put(
   graph: GraphStore,
-  { library, title, passages, concepts = [], collection, unembedded = false }: Document,
+  { library, title, passages, concepts = [], collection, unembedded = false, starts, sections }: Document,
 ): Promise<void> {
   const item_uid = uid(`item ${title}`)
+  const startOf = (index: number): number =>
+    starts?.[index] ?? (index === 0 ? 0 : startOf(index - 1) + passages[index - 1]!.length + 2)
   await graph.putItem({
     uid: item_uid,
     library_uid: library,
@@ -311,10 +316,10 @@ export async function put(
       chunk_uid: uid(`${title} ${chunk_index}`),
       chunk_index,
       text,
-      section_path: ['Part'],
+      section_path: sections?.[chunk_index] ?? ['Part'],
       page: chunk_index + 1,
-      char_start: 0,
-      char_end: text.length,
+      char_start: startOf(chunk_index),
+      char_end: startOf(chunk_index) + text.length,
       token_count: 10,
       embedding: unembedded ? null : vectorOf(text),
       embedding_key: null,

@@ -5,7 +5,8 @@ import { analyse } from './terms.ts'
 const MAX_QUERY = 10_000
 const MAX_TERMS = 256
 const MAX_PHRASES = 16
-const QUOTED = /["“”„«»]([^"“”„«»]{1,1000})["“”„«»]/g
+/** A quote that stands directly behind or before a Latin letter or a digit opens or closes nothing: it is 5" or a"b. */
+const QUOTED = /(?<![\p{Script=Latin}\p{N}])["“”„«»]([^"“”„«»]{1,1000})["“”„«»](?![\p{Script=Latin}\p{N}])/gu
 
 /**
  * Analyses what a person typed. Text in double quotes becomes a phrase that every hit must hold; its words count
@@ -15,10 +16,15 @@ const QUOTED = /["“”„«»]([^"“”„«»]{1,1000})["“”„«»]/g
 export function queryTerms(text: string): TextQuery {
   const bounded = text.slice(0, MAX_QUERY)
   const { stream, extras } = analyse(bounded)
-  const phrases = [...bounded.matchAll(QUOTED)]
-    .map(([, quoted]) => phraseTerms(quoted!))
+  const phrases = quotedPhrases(bounded)
+    .map(phraseTerms)
     .filter((phrase) => phrase.length > 0)
   return { terms: [...stream, ...extras].slice(0, MAX_TERMS), phrases: phrases.slice(0, MAX_PHRASES) }
+}
+
+/** The texts that stand in double quotes, as they were typed; a quote without its other half is no quote. */
+export function quotedPhrases(text: string): string[] {
+  return Array.from(text.slice(0, MAX_QUERY).matchAll(QUOTED), ([, quoted]) => quoted!)
 }
 
 /** The run of terms that stands for a phrase; a lone term that has no place in the running text stands for itself. */

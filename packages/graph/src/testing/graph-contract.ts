@@ -745,6 +745,23 @@ export function graphContract(
         expect(await find(ALL, 'fox', 1)).toHaveLength(1)
       })
 
+      it('finds what holds every phrase, in title or text, however many score better by their words', async () => {
+        const noise = Array.from({ length: 40 }, (_, i) =>
+          chunk(`n${i}`, 'Golden fox gate, golden fox gate.'),
+        )
+        await store(graph, content('i', 'a', noise))
+        const long = 'Of many other things, none of any interest, it tells at length'
+        await store(graph, content('j', 'a', [chunk('c1', `${long}, and of the golden gates of a red fox.`)]))
+        await store(graph, content('k', 'a', [chunk('c2', `${long}.`)], { title: 'The golden gate' }))
+        await store(graph, content('l', 'b', [chunk('c3', 'Golden gate.')]))
+        expect((await find(only('a'), 'golden gate', 5)).every((uid) => uid.startsWith('n'))).toBe(true)
+        expect((await find(only('a'), '"golden gate" golden fox', 5)).sort()).toEqual(['c1', 'c2'])
+        expect((await find(ALL, '"golden gate"')).sort()).toEqual(['c1', 'c2', 'c3'])
+        expect(await find(ALL, '"golden gate" "red fox"')).toEqual(['c1'])
+        expect(await find(ALL, '"golden gate" "green fox"')).toEqual([])
+        expect(await find(only('a'), '"golden gate', 5)).toEqual(await find(only('a'), 'golden gate', 5))
+      })
+
       it('scores with BM25, k1 0.9, b 0.4, the title counted twice', async () => {
         await store(graph, content('i', 'a', [chunk('c1', 'apple pear apple')], { title: 'plum' }))
         await store(graph, content('j', 'b', [chunk('c2', 'pear')], { title: 'apple' }))
@@ -884,6 +901,10 @@ export function graphContract(
         "'; DROP TABLE chunks; --",
         '* * * ( ) " " : ^ - + { } [ ]',
         'AND OR NOT NEAR',
+        '+scope:(*) OR *:* title:[* TO *] fox~2 "fox bear"~3^9 /fo.*/ _exists_:x \\" \\',
+        "}) MATCH (n) DETACH DELETE n // $libs `c` ' }",
+        'fo* f?x fo% f_x /^(a+)+$/ [a-z]+ .*',
+        '水泵 启动 ปั๊มน้ำ пуск насоса 𐌰𐍄𐍄𐌰 🏴󠁧󠁢󠁥󠁮󠁧󠁿 1️⃣',
         '\u202eright to left\u202c and 👩‍👩‍👧 and e\u0301\u0301\u0301',
         'x'.repeat(100_000),
         'word '.repeat(20_000),

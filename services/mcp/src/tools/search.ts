@@ -2,6 +2,7 @@ import {
   Candidate,
   LibraryType,
   QUERY_MAX,
+  SEARCH_LIMIT_MAX,
   SEARCH_TYPES,
   SearchAnswer,
   SearchType,
@@ -22,7 +23,7 @@ export const searchTool = defineTool({
   title: 'Search the knowledge base',
   description: `Find passages in the documents that this connection may read. Use it before answering any question whose answer may stand in those documents, and again with other words when the first answer is thin.
 
-Ask in a full question or in key terms; both meaning and exact words count. Put words in double quotes to demand them as a phrase. Leave library_uid, library_type and collection_uid out to search everything; narrow by them when you know where to look (list_libraries gives the uids).
+Ask in a full question or in key terms; both meaning and exact words count. Put words in double quotes when you need them as an exact phrase: passages that hold all quoted phrases come first. Leave library_uid, library_type and collection_uid out to search everything; narrow by them when you know where to look (list_libraries gives the uids).
 
 Each passage comes with a chunk_uid. Base what you say on the passages and cite them by chunk_uid and title. A preview is cut: call get_chunk with the chunk_uid to read a passage whole before you quote it. If nothing fits, say so rather than guess. "degraded" says when a part of the search was out, so that a poor answer may be better later.`,
   input: z.object({
@@ -43,6 +44,27 @@ Each passage comes with a chunk_uid. Base what you say on the passages and cite 
       .min(1)
       .default([...SEARCH_TYPES])
       .describe('Which retrievers to use. All three together find most.'),
+    fold_duplicates: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Count passages that say nearly the same in the best of them (duplicate_count) and show other ones instead. Set false to see every copy, such as to name all documents that say it.',
+      ),
+    join_neighbours: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Show passages of one document that follow one another as one longer passage, without what both repeat. Set true to read a procedure or an argument in one piece.',
+      ),
+    max_per_item: z
+      .number()
+      .int()
+      .min(1)
+      .max(SEARCH_LIMIT_MAX)
+      .optional()
+      .describe(
+        'At most so many passages of one document. Set 1 or 2 to compare what many documents say; leave it out to look into one document.',
+      ),
   }),
   output: z.looseObject({ ...SearchAnswer.shape, candidates: z.array(ShownCandidate) }),
   async run(input, { services, as }) {
@@ -77,5 +99,9 @@ function evidence(answer: SearchAnswer): string {
 function passage(candidate: Candidate, number: number): string {
   const place = [candidate.item_title, ...candidate.section_path].join(' › ')
   const page = candidate.page === null ? '' : `, page ${candidate.page}`
-  return `[${number}] ${place}${page} (${candidate.library_type}, score ${candidate.score.toFixed(2)})\nchunk_uid: ${candidate.chunk_uid}\n${candidate.text_preview}`
+  const { chunk_uid, joined, duplicate_count, library_type, score, text_preview } = candidate
+  const others = joined.filter((uid) => uid !== chunk_uid)
+  const neighbours = others.length === 0 ? '' : ` (with its neighbours ${others.join(', ')})`
+  const copies = duplicate_count === 0 ? '' : `\n(${duplicate_count} more say nearly the same.)`
+  return `[${number}] ${place}${page} (${library_type}, score ${score.toFixed(2)})\nchunk_uid: ${chunk_uid}${neighbours}\n${text_preview}${copies}`
 }

@@ -1,9 +1,9 @@
-import { queryTerms, terms } from '@mnemosyne/graph'
+import { terms } from '@mnemosyne/graph'
+import { holdsRun, phrasesOf } from '../phrases.ts'
 
 /** Words that a note names; a longer query has more. */
 const NAMED = 8
 const WORD = /[\p{L}\p{N}\p{M}_]+(?:['’.:+#-]+[\p{L}\p{N}\p{M}_]+)*[+#]*/gu
-const QUOTED = /["“”„«»]([^"“”„«»]{1,1000})["“”„«»]/g
 
 /** Which of the words that full text looks for a passage holds, as the query spells them. */
 export interface HeldWords {
@@ -29,10 +29,9 @@ export function heldWords(
     if (wanted.some((term) => present.has(term))) held.add(word.toLowerCase())
     else missing.add(word.toLowerCase())
   }
-  const missingPhrases = [...query.matchAll(QUOTED)].flatMap(([whole, words]) => {
-    const [phrase] = queryTerms(whole).phrases
-    return !phrase || holdsRun(title, phrase) || holdsRun(body, phrase) ? [] : [words!.trim()]
-  })
+  const missingPhrases = phrasesOf(query).flatMap(({ typed, run }) =>
+    run.length === 0 || holdsRun(title, run) || holdsRun(body, run) ? [] : [typed],
+  )
   return { held: [...held], missing: [...missing], missingPhrases }
 }
 
@@ -40,8 +39,4 @@ export function heldWords(
 export function listed(words: string[]): string {
   const more = words.length - NAMED
   return words.slice(0, NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '')
-}
-
-function holdsRun(all: string[], run: string[]): boolean {
-  return all.some((_, start) => run.every((term, offset) => all[start + offset] === term))
 }

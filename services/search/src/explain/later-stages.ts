@@ -4,6 +4,13 @@ import { fusedScore } from '../ranking/shares.ts'
 import type { Standing } from './standing.ts'
 import { ordinal, points, type StageVerdict } from './verdict.ts'
 
+/** By how exactly a passage holds what stands in quotes. */
+const QUOTES = [
+  'Passages that hold what stands in quotes come before it.',
+  'It holds the words that stand in quotes side by side; those that hold them to the letter come before it.',
+  'It holds what stands in quotes to the letter, which comes before all else.',
+] as const
+
 /** What became of the passage after the retrievers, up to the stage that drops it or to its place in the answer. */
 export function laterVerdicts(run: SearchRun, standing: Standing): StageVerdict[] {
   const verdicts: StageVerdict[] = []
@@ -16,7 +23,7 @@ export function laterVerdicts(run: SearchRun, standing: Standing): StageVerdict[
 }
 
 /** From 1: where the answer shows the passage, by itself or in one that it was joined into; null when it does not. */
-export function placeIn({ presented: { candidates } }: SearchRun, uid: string): number | null {
+export function placeIn({ candidates }: SearchRun, uid: string): number | null {
   const index = candidates.findIndex(({ joined }) => joined.includes(uid))
   return index < 0 ? null : index + 1
 }
@@ -35,7 +42,8 @@ function fusion(run: SearchRun, standing: Standing): StageVerdict {
     `graph ${points(share.graph)}`,
     ...(share.lead > 0 ? [`lead ${points(share.lead)}`] : []),
   ]
-  const note = `The ${ordinal(rank)} of ${ranked.length} candidates: ${given.join(', ')}.`
+  const quoted = run.exactness.size === 0 ? '' : ` ${QUOTES[run.exactness.get(uid) ?? 0]}`
+  const note = `The ${ordinal(rank)} of ${ranked.length} candidates: ${given.join(', ')}.${quoted}`
   return { stage: 'fusion', rank, score: fusedScore(share), dropped: false, note }
 }
 
@@ -71,26 +79,29 @@ function rerank({ ranking, reranking }: SearchRun, { passage }: Standing): Stage
 }
 
 /** Only where something other than the limit kept it from the answer, or put it into another passage. */
-function fold({ presented }: SearchRun, { passage }: Standing): StageVerdict | undefined {
+function fold({ candidates, withheld }: SearchRun, { passage }: Standing): StageVerdict | undefined {
   const uid = passage.chunk_uid
-  const why = presented.withheld.get(uid)
+  const why = withheld.get(uid)
   if (why !== undefined) return { stage: 'fold', rank: null, score: null, dropped: true, note: why }
-  const shown = presented.candidates.findIndex(({ joined }) => joined.includes(uid))
-  if (shown < 0 || presented.candidates[shown]!.chunk_uid === uid) return undefined
+  const shown = candidates.findIndex(({ joined }) => joined.includes(uid))
+  if (shown < 0 || candidates[shown]!.chunk_uid === uid) return undefined
   const note = `It is shown as a part of the ${ordinal(shown + 1)}, which stands beside it in the document.`
   return { stage: 'fold', rank: shown + 1, score: null, dropped: false, note }
 }
 
 function limit(run: SearchRun, { passage }: Standing): StageVerdict {
-  const { presented, reranking } = run
+  const { candidates, withheld, reranking } = run
   const uid = passage.chunk_uid
   const place = placeIn(run, uid)
   if (place !== null) {
-    const note = `Shown as the ${ordinal(place)} of ${presented.candidates.length}.`
+    const note = `Shown as the ${ordinal(place)} of ${candidates.length}.`
     return { stage: 'limit', rank: place, score: null, dropped: false, note }
   }
   const before = reranking.order.slice(0, reranking.order.indexOf(uid))
-  const rank = before.filter((other) => !presented.withheld.has(other)).length + 1
+  const joined = new Set(
+    candidates.flatMap(({ chunk_uid, joined }) => joined.filter((one) => one !== chunk_uid)),
+  )
+  const rank = before.filter((other) => !withheld.has(other) && !joined.has(other)).length + 1
   const note =
     rank > run.limit
       ? `The limit is ${run.limit}, and it is the ${ordinal(rank)}.`

@@ -31,12 +31,17 @@ export function fulltextVerdict(run: SearchRun, { passage, bm25, ranks, words }:
     return nominatedOrNot('fulltext', 'The query holds no word to look for.')
   }
   const { missingPhrases, held, missing } = words
-  if (missingPhrases.length > 0) {
+  const isDemanded = run.text.phrases.length > 0
+  if (isDemanded && missingPhrases.length > 0) {
     const quoted = listed(missingPhrases.map((phrase) => `"${phrase}"`))
     return nominatedOrNot('fulltext', `It does not hold ${quoted}, which the query demands by quotes.`)
   }
   if (bm25 === 0) return nominatedOrNot('fulltext', `It holds none of the words ${listed(missing)}.`)
-  const holds = ` It holds ${listed(held)}${missing.length > 0 ? `, not ${listed(missing)}` : ''}.`
+  const nowhere =
+    run.nominations.holding?.size === 0
+      ? ' Nothing holds what stands in quotes, so its words are sought.'
+      : ''
+  const holds = ` It holds ${listed(held)}${missing.length > 0 ? `, not ${listed(missing)}` : ''}.${nowhere}`
   const verdict = (note: string) =>
     nominatedOrNot('fulltext', note + holds, { rank: ranks.fulltext ?? null, score: bm25 })
   const hits = run.nominations.fulltext!

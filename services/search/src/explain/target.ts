@@ -52,7 +52,7 @@ export async function furthest(
 ): Promise<ChunkDetail> {
   if (!anyOfItem) return passage
   const { item_uid } = passage
-  const shown = run.presented.candidates.find((candidate) => candidate.item_uid === item_uid)
+  const shown = run.candidates.find((candidate) => candidate.item_uid === item_uid)
   const order = shown ? [shown.chunk_uid] : run.reranking.order
   const candidates = await run.passages.load(order, ask)
   const first = candidates.find((candidate) => candidate.item_uid === item_uid)

@@ -1,0 +1,87 @@
+import { words } from '@mnemosyne/graph'
+
+/** Words in a shingle. */
+const SHINGLE = 5
+/** Texts of which so much of the shingles is common say nearly the same. */
+const ALIKE = 0.9
+
+/**
+ * A text as the set of its runs of five words (Broder 1997, On the resemblance and containment of documents), hashed,
+ * in rising order. Case, punctuation and white space make no difference; a shorter text is one run.
+ */
+export function shinglesOf(text: string): Uint32Array {
+  const hashes = words(text).map(hash)
+  if (hashes.length === 0) {
+    const bare = text.replace(/\s+/gu, '')
+    return Uint32Array.from(bare === '' ? [] : [hash(bare)])
+  }
+  const shingles = new Set<number>()
+  for (let start = 0; start === 0 || start + SHINGLE <= hashes.length; start++) {
+    shingles.add(hashes.slice(start, start + SHINGLE).reduce(mix, 0))
+  }
+  return Uint32Array.from(shingles).sort()
+}
+
+/**
+ * Finds among texts one whose shingles resemble another's: Jaccard's coefficient of 0.9 or more, exactly.
+ * Two such sets of n hashes share one of the first n − ⌈0.9 n⌉ + 1 of each in any common order (Chaudhuri, Ganti and
+ * Kaushik 2006, A primitive operator for similarity joins), so that few are compared.
+ */
+export class NearDuplicates {
+  readonly #known: { uid: string; shingles: Uint32Array }[] = []
+  readonly #byShingle = new Map<number, number[]>()
+
+  /** The uid of the first added text that says nearly the same. */
+  find(shingles: Uint32Array): string | undefined {
+    const compared = new Set<number>()
+    for (const shingle of beginning(shingles)) {
+      for (const index of this.#byShingle.get(shingle) ?? []) compared.add(index)
+    }
+    const found = [...compared]
+      .sort((a, b) => a - b)
+      .find((index) => resemblance(this.#known[index]!.shingles, shingles) >= ALIKE)
+    return found === undefined ? undefined : this.#known[found]!.uid
+  }
+
+  add(uid: string, shingles: Uint32Array): void {
+    const index = this.#known.push({ uid, shingles }) - 1
+    for (const shingle of beginning(shingles)) {
+      const list = this.#byShingle.get(shingle)
+      if (list) list.push(index)
+      else this.#byShingle.set(shingle, [index])
+    }
+  }
+}
+
+function beginning(shingles: Uint32Array): Uint32Array {
+  return shingles.subarray(0, shingles.length - Math.ceil(ALIKE * shingles.length) + 1)
+}
+
+/** Jaccard's coefficient of two sets in rising order. */
+function resemblance(a: Uint32Array, b: Uint32Array): number {
+  let common = 0
+  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+    if (a[i] === b[j]) common++
+    const [left, right] = [a[i]!, b[j]!]
+    if (left <= right) i++
+    if (right <= left) j++
+  }
+  return common / (a.length + b.length - common)
+}
+
+/** FNV-1a over UTF-16 units. */
+function hash(word: string): number {
+  let value = 0x811c9dc5
+  for (let index = 0; index < word.length; index++) {
+    value = Math.imul(value ^ word.charCodeAt(index), 0x01000193)
+  }
+  return value >>> 0
+}
+
+/** Of a run so far and its next word. The finaliser of MurmurHash3 spreads the sums, whose order is then random. */
+function mix(run: number, word: number): number {
+  let value = Math.imul(run, 31) + word
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
+  return (value ^ (value >>> 16)) >>> 0
+}

@@ -1,0 +1,101 @@
+import { phraseTerms, quotedPhrases, terms } from '@mnemosyne/graph'
+import type { Nominations } from './nominate.ts'
+import type { Parts } from './parts.ts'
+import type { Passages } from './passages.ts'
+
+/** What a passage shows of itself to a phrase. */
+interface Titled {
+  item_title: string
+  text: string
+}
+
+/** 2: holds every phrase to the letter. 1: holds its words side by side, in any form of theirs. 0: neither. */
+export type Exactness = 0 | 1 | 2
+
+/** A phrase in quotes, as it was typed and as full text looks for it. */
+interface Phrase {
+  typed: string
+  run: string[]
+}
+
+export function phrasesOf(query: string): Phrase[] {
+  return quotedPhrases(query)
+    .map((typed) => ({ typed: typed.trim(), run: phraseTerms(typed) }))
+    .filter(({ typed }) => typed !== '')
+}
+
+/**
+ * How exactly candidates hold all phrases in quotes; those that do not are left out. Where full text has said which
+ * passages hold them, no other is looked at.
+ */
+export async function exactnessOf(
+  parts: Parts,
+  passages: Passages,
+  query: string,
+  ranked: string[],
+  { holding }: Nominations,
+): Promise<Map<string, Exactness>> {
+  const phrases = phrasesOf(query)
+  if (phrases.length === 0 || holding?.size === 0) return new Map()
+  const inQuestion = holding ? ranked.filter((uid) => holding.has(uid)) : ranked
+  const exactness = new Map<string, Exactness>(inQuestion.map((uid) => [uid, holding ? 1 : 0]))
+  const loaded = await parts.attempt('load', (signal) => passages.load(inQuestion, { signal }))
+  for (const passage of loaded ?? []) {
+    const least = exactness.get(passage.chunk_uid)!
+    exactness.set(passage.chunk_uid, holdsAll(passage, phrases, least))
+  }
+  return new Map([...exactness].filter(([, exact]) => exact > 0))
+}
+
+/** The same order with the more exact first. */
+export function exactFirst(order: string[], exactness: Map<string, Exactness>): string[] {
+  if (exactness.size === 0) return order
+  return order.toSorted((a, b) => (exactness.get(b) ?? 0) - (exactness.get(a) ?? 0))
+}
+
+/** `least` is what is known already, and spares the analysis. */
+function holdsAll(passage: Titled, phrases: Phrase[], least: Exactness): Exactness {
+  if (phrases.every(({ typed }) => holdsLetters(passage, typed))) return 2
+  if (least > 0) return least
+  const [title, text] = [terms(passage.item_title), terms(passage.text)]
+  return phrases.every(({ run }) => holdsRun(title, run) || holdsRun(text, run)) ? 1 : 0
+}
+
+/** Whether title or text hold the phrase but for case and white space, and not as a part of a longer word. */
+function holdsLetters({ item_title, text }: Titled, typed: string): boolean {
+  const wanted = folded(typed)
+  return [item_title, text].some((held) => standsIn(folded(held), wanted))
+}
+
+const JOINS = /[\p{L}\p{N}\p{M}_]/u
+
+function standsIn(held: string, wanted: string): boolean {
+  const [first, last] = [JOINS.test(wanted.charAt(0)), JOINS.test(wanted.at(-1)!)]
+  for (let at = held.indexOf(wanted); at >= 0; at = held.indexOf(wanted, at + 1)) {
+    const before = held.charAt(at - 1)
+    const after = held.charAt(at + wanted.length)
+    if (!(first && isSpacedLetter(before)) && !(last && isSpacedLetter(after))) return true
+  }
+  return false
+}
+
+const UNSPACED =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u
+
+function isSpacedLetter(character: string): boolean {
+  return JOINS.test(character) && !UNSPACED.test(character)
+}
+
+function folded(text: string): string {
+  return text
+    .normalize('NFKC')
+    .replace(/[\s\u00ad]+/gu, ' ')
+    .replace(/[‘’]/g, "'")
+    .replace(/[‐‑–—]/g, '-')
+    .toLowerCase()
+}
+
+/** Whether `all` holds `run` in one piece. */
+export function holdsRun(all: string[], run: string[]): boolean {
+  return run.length > 0 && all.some((_, start) => run.every((term, offset) => all[start + offset] === term))
+}
