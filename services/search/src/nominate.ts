@@ -1,6 +1,7 @@
 import { type Degraded, SEARCH_LIMIT_MAX, type SearchType } from '@mnemosyne/contracts'
 import type { TextHit, TextQuery } from '@mnemosyne/graph'
 import { type Parts, PartUnavailable } from './parts.ts'
+import { demandsPhrases } from './phrases.ts'
 import { type NamedConcepts, nameConcepts } from './retrieve-graph.ts'
 import { embedQuery, type QueryVector, retrieveByVector, type VectorAnswer } from './retrieve-vector.ts'
 import type { SearchScope } from './scope.ts'
@@ -12,7 +13,7 @@ export interface Nominations {
   vector: VectorAnswer | undefined
   fulltext: TextHit[] | undefined
   named: NamedConcepts | undefined
-  /** What full text was asked for: without the phrases, where no passage of the scope holds them all. */
+  /** What is scored: without the phrases where the query does not demand them, or nothing in the scope holds them all. */
   text: TextQuery
   /** The passages that hold all phrases. Undefined: the query quotes none, or nobody knows. */
   holding: Set<string> | undefined
@@ -29,6 +30,8 @@ const NOTHING: Omit<Nominations, 'text'> = {
 
 /** Passages that hold the phrases in quotes and are nominated: more than an answer shows, since they come first. */
 const HOLDING_TOP_K = 2 * SEARCH_LIMIT_MAX
+/** As many of them are nominated by a query that only names something in quotes: the best of them is wanted. */
+const NAMED_HOLDERS = 10
 
 /** Asks the retrievers in parallel; none where there is nothing to search. */
 export async function nominate(
@@ -56,16 +59,13 @@ export async function nominate(
   async function byWords(signal: AbortSignal): Promise<Pick<Nominations, 'fulltext' | 'text' | 'holding'>> {
     if (text.terms.length === 0 && text.phrases.length === 0)
       return { fulltext: [], text, holding: undefined }
-    const asksPhrases = text.phrases.length > 0
-    if (asksPhrases) {
-      const k = Math.max(HOLDING_TOP_K, config.SEARCH_FULLTEXT_TOP_K)
-      const hits = await graph.fullTextCandidates(scope, text, k, { signal })
-      const holding = new Set(hits.map(({ chunk_uid }) => chunk_uid))
-      if (hits.length > 0) return { fulltext: hits, text, holding }
-    }
     const plain = { terms: text.terms, phrases: [] }
-    const fulltext = await graph.fullTextCandidates(scope, plain, config.SEARCH_FULLTEXT_TOP_K, { signal })
-    return { fulltext, text: plain, holding: asksPhrases ? new Set() : undefined }
+    const isQuoting = text.phrases.length > 0
+    const holders = isQuoting ? await graph.fullTextCandidates(scope, text, HOLDING_TOP_K, { signal }) : []
+    const holding = isQuoting ? new Set(holders.map(({ chunk_uid }) => chunk_uid)) : undefined
+    if (holders.length > 0 && demandsPhrases(query)) return { fulltext: holders, text, holding }
+    const hits = await graph.fullTextCandidates(scope, plain, config.SEARCH_FULLTEXT_TOP_K, { signal })
+    return { fulltext: merged(hits, holders.slice(0, NAMED_HOLDERS)), text: plain, holding }
   }
 
   const [{ vectors, vector }, worded, named] = await Promise.all([
@@ -76,6 +76,12 @@ export async function nominate(
       : undefined,
   ])
   return { vectors, vector, named, ...(worded ?? { fulltext: undefined, text, holding: undefined }) }
+}
+
+/** The hits of both, best first. */
+function merged(hits: TextHit[], others: TextHit[]): TextHit[] {
+  const known = new Set(hits.map(({ chunk_uid }) => chunk_uid))
+  return [...hits, ...others.filter(({ chunk_uid }) => !known.has(chunk_uid))].sort((a, b) => b.bm25 - a.bm25)
 }
 
 const NOMINATION_OF = { vector: 'vector', fulltext: 'fulltext', graph: 'named' } as const satisfies Record<

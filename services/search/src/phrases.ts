@@ -1,4 +1,4 @@
-import { phraseTerms, quotedPhrases, terms } from '@mnemosyne/graph'
+import { phraseTerms, quotedPhrases, terms, words } from '@mnemosyne/graph'
 import type { Nominations } from './nominate.ts'
 import type { Parts } from './parts.ts'
 import type { Passages } from './passages.ts'
@@ -47,10 +47,26 @@ export async function exactnessOf(
   return new Map([...exactness].filter(([, exact]) => exact > 0))
 }
 
-/** The same order with the more exact first. */
-export function exactFirst(order: string[], exactness: Map<string, Exactness>): string[] {
+/**
+ * The same order with the more exact first, where the query demands its phrases; where it only names something by
+ * them, with the first of the most exact ones first.
+ */
+export function exactFirst(order: string[], exactness: Map<string, Exactness>, isDemand: boolean): string[] {
   if (exactness.size === 0) return order
-  return order.toSorted((a, b) => (exactness.get(b) ?? 0) - (exactness.get(a) ?? 0))
+  const sorted = order.toSorted((a, b) => (exactness.get(b) ?? 0) - (exactness.get(a) ?? 0))
+  return isDemand ? sorted : [sorted[0]!, ...order.filter((uid) => uid !== sorted[0])]
+}
+
+/**
+ * Whether what stands in quotes is what the query is about: no more words stand outside of them, not counting those
+ * without a meaning. In a longer question quotes often only name something, and the answer may stand where the name
+ * does not: to put all that hold it first cost 0.05 nDCG@10 on such questions, to put the best of them first nothing.
+ */
+export function demandsPhrases(query: string): boolean {
+  const quoted = quotedPhrases(query)
+  const inside = quoted.map((typed) => phraseTerms(typed).length || words(typed).length)
+  const outside = terms(quoted.reduce((rest, typed) => rest.replace(typed, ' '), query))
+  return quoted.length > 0 && outside.length <= inside.reduce((sum, count) => sum + count, 0)
 }
 
 /** `least` is what is known already, and spares the analysis. */

@@ -7,7 +7,7 @@ import { fuse, type Ranking } from './fuse.ts'
 import { answering, type Nominations, nominate, noteUnembedded } from './nominate.ts'
 import { Parts } from './parts.ts'
 import { Passages } from './passages.ts'
-import { type Exactness, exactFirst, exactnessOf } from './phrases.ts'
+import { demandsPhrases, type Exactness, exactFirst, exactnessOf } from './phrases.ts'
 import { presentCandidates } from './present.ts'
 import { type Reranking, rerank } from './rerank.ts'
 import { resolveScope, type SearchScope } from './scope.ts'
@@ -24,7 +24,7 @@ export interface SearchRun {
   nominations: Nominations
   /** The retrievers that answered. */
   used: SearchType[]
-  /** How exactly candidates hold the phrases in quotes: the more exact stand first, in `ranking` and `reranking`. */
+  /** How exactly candidates hold the phrases in quotes, by which they stand in `ranking` and `reranking`. */
   exactness: Map<string, Exactness>
   ranking: Ranking
   reranking: Reranking
@@ -56,7 +56,8 @@ export interface Caller {
 
 /**
  * Nominates by vector, full text and concepts in parallel, scores what was nominated by every retriever, follows the
- * links of the best, fuses, re-ranks, and chooses what the answer shows. Twice what holds the phrases in quotes is put first.
+ * links of the best, fuses, re-ranks, and chooses what the answer shows. What holds the phrases in quotes is put
+ * first, before and after re-ranking.
  */
 export async function runSearch(
   deps: SearchDeps,
@@ -78,12 +79,13 @@ export async function runSearch(
   const passages = new Passages(deps.graph, scope)
   const fused = await fuse(deps, parts, scope, nominations)
   const exactness = await exactnessOf(parts, passages, query, fused.ranked, nominations)
-  const ranking = { ...fused, ranked: exactFirst(fused.ranked, exactness) }
+  const isDemand = demandsPhrases(query)
+  const ranking = { ...fused, ranked: exactFirst(fused.ranked, exactness, isDemand) }
   const limit = request.limit ?? deps.config.SEARCH_DEFAULT_LIMIT
   const reranked = await rerank(deps, parts, {
     ...{ requested: request.rerank, query, ranked: ranking.ranked, libraries, passages, limit },
   })
-  const reranking = { ...reranked, order: exactFirst(reranked.order, exactness) }
+  const reranking = { ...reranked, order: exactFirst(reranked.order, exactness, isDemand) }
   const { candidates, withheld } = await parts.need('load', async (signal) => {
     const { choices, withheld } = await choose(passages, reranking.order, { ...request, limit }, { signal })
     const input = { ranking, reranking, terms: text.terms }

@@ -66,7 +66,7 @@ describe('a phrase in quotes', () => {
   })
 
   test.each<[string, string, object]>([
-    ['amid other words', 'what passed below the "Golden Gate" hour light', {}],
+    ['amid other words', 'light below the "Golden Gate"', {}],
     ['in other quotes', '“golden gate”', {}],
     ['in guillemets', '«golden gate»', {}],
     ['in any case', '"GOLDEN   gate"', {}],
@@ -78,10 +78,23 @@ describe('a phrase in quotes', () => {
     ],
     ['fused by rank', '"golden gate"', { by: { SEARCH_FUSION: 'rrf' } }],
     ['that comes with one left open', '"golden gate" and "more', {}],
-    ['beside inches', 'a 5" pipe, 6" wide, "golden gate"', {}],
+    ['beside inches', 'pipes of 5" and "golden gate"', {}],
   ])('counts %s', async (_, query, { by, ...more }: { by?: Record<string, string> }) => {
     const found = titles(await search(query, more, by ? await world.start(by) : service))
     expect(new Set(found.slice(0, 2))).toEqual(new Set(Object.keys(HOLDERS)))
+  })
+
+  test('that a longer question only names puts the best that holds it first, and ranks the others as ever', async () => {
+    const question =
+      'which golden hour light stays when the "golden gate" opens to riveters after lunches and fog'
+    const found = titles(await search(question))
+    expect(found[0]).toBe('Two lines')
+    const plain = titles(await search(question.replaceAll('"', '')))
+    expect(found.slice(1)).toEqual(plain.filter((title) => title !== 'Two lines').slice(0, found.length - 1))
+    const { stages } = await world.client(service).explain({ query: question, chunk_uid: uid('Two lines 0') })
+    expect(stages.find(({ stage }) => stage === 'fusion')!.note).toContain(
+      'the best that holds what stands in quotes',
+    )
   })
 
   test('and another: those that hold both come first', async () => {

@@ -23,7 +23,7 @@ export const searchTool = defineTool({
   title: 'Search the knowledge base',
   description: `Find passages in the documents that this connection may read. Use it before answering any question whose answer may stand in those documents, and again with other words when the first answer is thin.
 
-Ask in a full question or in key terms; both meaning and exact words count. Put words in double quotes when you need them as an exact phrase: passages that hold all quoted phrases come first. Leave library_uid, library_type and collection_uid out to search everything; narrow by them when you know where to look (list_libraries gives the uids).
+Ask in a full question or in key terms; both meaning and exact words count. Put words in double quotes when you need them as an exact phrase: passages that hold all quoted phrases come first. Quote little else beside them: in a longer question only the best such passage does. Leave library_uid, library_type and collection_uid out to search everything; narrow by them when you know where to look (list_libraries gives the uids).
 
 Each passage comes with a chunk_uid. Base what you say on the passages and cite them by chunk_uid and title. A preview is cut: call get_chunk with the chunk_uid to read a passage whole before you quote it. If nothing fits, say so rather than guess. "degraded" says when a part of the search was out, so that a poor answer may be better later.`,
   input: z.object({

@@ -1,3 +1,4 @@
+import { demandsPhrases } from '../phrases.ts'
 import type { SearchRun } from '../pipeline.ts'
 import { fulltextPoints, vectorPoints } from '../ranking/fusion.ts'
 import { fusedScore } from '../ranking/shares.ts'
@@ -42,9 +43,15 @@ function fusion(run: SearchRun, standing: Standing): StageVerdict {
     `graph ${points(share.graph)}`,
     ...(share.lead > 0 ? [`lead ${points(share.lead)}`] : []),
   ]
-  const quoted = run.exactness.size === 0 ? '' : ` ${QUOTES[run.exactness.get(uid) ?? 0]}`
+  const quoted = quotedNote(run, uid)
   const note = `The ${ordinal(rank)} of ${ranked.length} candidates: ${given.join(', ')}.${quoted}`
   return { stage: 'fusion', rank, score: fusedScore(share), dropped: false, note }
+}
+
+function quotedNote({ exactness, ranking, request }: SearchRun, uid: string): string {
+  if (exactness.size === 0) return ''
+  if (demandsPhrases(request.query)) return ` ${QUOTES[exactness.get(uid) ?? 0]}`
+  return uid === ranking.ranked[0] ? ' It comes first as the best that holds what stands in quotes.' : ''
 }
 
 /** What its own scores would have come to, beside the last passage that the limit lets through; by rank it can't be told. */
