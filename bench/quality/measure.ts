@@ -71,7 +71,11 @@ export async function measureWay(
   const rankings = new Map<string, string[]>()
   for (const { _id, text } of collection.queries) {
     const started = performance.now()
-    const request = { query: text, library_uid: taken.library_uid, limit: PASSAGES_AT_MOST, search_types }
+    const request = {
+      ...{ query: text, library_uid: taken.library_uid, limit: PASSAGES_AT_MOST, search_types },
+      // Copies are judged too.
+      fold_duplicates: false,
+    }
     const { status, text: said, body } = await system.call('POST', '/library/api/search/', request)
     times.push(performance.now() - started)
     const answer = body as SearchAnswer
@@ -88,11 +92,14 @@ export async function measureWay(
  * document's id decides, so that two runs can be compared.
  */
 function rankedDocuments({ candidates }: SearchAnswer, documentOf: Map<string, string>): string[] {
-  const passages = candidates.map(({ item_uid, fused_score }) => ({
-    id: documentOf.get(item_uid)!,
+  const passages: { id: string; score: number; place: number }[] = []
+  for (const [index, { item_uid, fused_score }] of candidates.entries()) {
     // What is left of sums in another order.
-    score: Number(fused_score.toFixed(9)),
-  }))
-  passages.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1))
+    const score = Number(fused_score.toFixed(9))
+    const before = passages.at(-1)
+    const place = before?.score === score ? before.place : index
+    passages.push({ id: documentOf.get(item_uid)!, score, place })
+  }
+  passages.sort((a, b) => a.place - b.place || (a.id < b.id ? -1 : 1))
   return [...new Set(passages.map(({ id }) => id))].slice(0, DEEPEST)
 }
