@@ -15,11 +15,22 @@ export function shinglesOf(text: string): Uint32Array {
     const bare = text.replace(/\s+/gu, '')
     return Uint32Array.from(bare === '' ? [] : [hash(bare)])
   }
-  const shingles = new Set<number>()
-  for (let start = 0; start === 0 || start + SHINGLE <= hashes.length; start++) {
-    shingles.add(hashes.slice(start, start + SHINGLE).reduce(mix, 0))
+  const runs = new Uint32Array(Math.max(1, hashes.length - SHINGLE + 1))
+  for (let start = 0; start < runs.length; start++) {
+    let run = 0
+    const end = Math.min(start + SHINGLE, hashes.length)
+    for (let at = start; at < end; at++) run = mix(run, hashes[at]!)
+    runs[start] = run
   }
-  return Uint32Array.from(shingles).sort()
+  return distinct(runs.sort())
+}
+
+function distinct(sorted: Uint32Array): Uint32Array {
+  let count = 0
+  for (const value of sorted) {
+    if (count === 0 || value !== sorted[count - 1]) sorted[count++] = value
+  }
+  return sorted.subarray(0, count)
 }
 
 /**
