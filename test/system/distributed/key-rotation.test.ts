@@ -50,7 +50,13 @@ async function before(name: 'gateway' | 'mcp'): Promise<SystemClient> {
   const urls = system.cluster.processes[name].map(({ url }) => url).join(',')
   // What is asked here may be asked twice.
   const upstream = httpUpstream(urls, { isRepeatable: () => true })
-  const front = await listen(upstream, { host: '127.0.0.1', port: 0 })
+  const pass = async (request: Request) => {
+    const answer = await upstream(request)
+    // They are about the connection to the replica (RFC 9110, section 7.6.1).
+    for (const header of ['connection', 'keep-alive', 'transfer-encoding']) answer.headers.delete(header)
+    return answer
+  }
+  const front = await listen(pass, { host: '127.0.0.1', port: 0 })
   fronts.push(front)
   return new SystemClient(front.url, system.token)
 }
