@@ -2,20 +2,22 @@ import { type Actor, actorOf, announceAudit, type RequestContext } from '@mnemos
 import type { LibraryContext } from './context.ts'
 import { announce } from './events/announce.ts'
 import { finishLibraryDeletion } from './projection.ts'
-import { librariesOwnedBy, markLibraryDeleted } from './store/libraries.ts'
+import { librariesOwnedBy, liveLibrary, markLibraryDeleted } from './store/libraries.ts'
 
 /**
  * Deletes a library and all that only it reaches. Once its row is marked it will go, also when this process dies
- * or the graph is away. Idempotent; a deletion that is under way is finished.
+ * or the graph is away. Idempotent; a deletion that is under way is finished. False, and nothing done, when `ownedBy`
+ * is given and it has another principal owner by now.
  */
 export async function deleteLibrary(
   context: LibraryContext,
   request: RequestContext,
-  uid: string,
-): Promise<void> {
-  await markDeleted(context, actorOf(request), uid)
+  { uid, ownedBy }: { uid: string; ownedBy?: string },
+): Promise<boolean> {
+  if (!(await doom(context, actorOf(request), { uid, ownedBy }))) return false
   await forgetMembers(context, request, uid)
   await finishLibraryDeletion(context, uid)
+  return true
 }
 
 /** Deletes every library of one principal owner. Returns their uids. Idempotent. */
@@ -26,9 +28,10 @@ export async function deleteLibrariesOf(
 ): Promise<string[]> {
   const uids = (await librariesOwnedBy(context.sql.read, owner, { doomedToo: true })).map(({ uid }) => uid)
   // All are marked before the first is emptied, which may take its time.
-  for (const uid of uids) await markDeleted(context, by, uid)
-  for (const uid of uids) await finishLibraryDeletion(context, uid)
-  return uids
+  const doomed: string[] = []
+  for (const uid of uids) if (await doom(context, by, { uid, ownedBy: owner })) doomed.push(uid)
+  for (const uid of doomed) await finishLibraryDeletion(context, uid)
+  return doomed
 }
 
 /** So that the next request sees no membership of it, and no token that names it. The event does the same, later. */
@@ -44,18 +47,25 @@ async function forgetMembers(
   }
 }
 
-async function markDeleted(context: LibraryContext, by: Actor, uid: string): Promise<void> {
+/** Marks a library's row, unless it is marked or gone. False: it has another principal owner than `ownedBy` by now. */
+async function doom(
+  context: LibraryContext,
+  by: Actor,
+  which: { uid: string; ownedBy?: string },
+): Promise<boolean> {
   const { sql, clock, relay } = context
-  await sql.transaction(async (tx) => {
-    const library = await markLibraryDeleted(tx, uid, clock().toISOString())
-    if (!library) return
-    const { workspace_id, owner_username } = library
+  const marked = await sql.transaction(async (tx) => {
+    const library = await markLibraryDeleted(tx, which, clock().toISOString())
+    if (!library) return false
+    const { uid, workspace_id, owner_username } = library
     await announce(tx, context, 'library.deleted.v1', { library_uid: uid, workspace_id })
     await announceAudit(tx, 'library', context, by, {
       action: 'library.deleted',
       target: uid,
       detail: { owner_username, workspace_id },
     })
+    return true
   })
   relay.wake()
+  return marked || !(await liveLibrary(sql.read, which.uid))
 }

@@ -58,12 +58,24 @@ function storeSuite(freshUrl: () => Promise<string>): void {
     expect(await libraryOfWorkspace(sql.read, 'race')).toEqual(rows[outcomes.indexOf(true)])
   })
 
+  test('a library that was handed over meanwhile is not marked for its former owner', async () => {
+    const { uid, owner_username } = await stored({ owner_username: 'ada' })
+    await sql.transaction((tx) =>
+      tx.updateTable('library').set({ owner_username: 'bob' }).where('uid', '=', uid).execute(),
+    )
+    const mark = (ownedBy: string) => sql.transaction((tx) => markLibraryDeleted(tx, { uid, ownedBy }, NOW))
+    expect(await mark(owner_username!)).toBeUndefined()
+    expect(await liveLibrary(sql.read, uid)).toMatchObject({ owner_username: 'bob' })
+    expect(await mark('bob')).toMatchObject({ uid })
+    expect(await liveLibrary(sql.read, uid)).toBeUndefined()
+  })
+
   test('a workspace id is free as soon as its library is marked, and the marked row is kept apart', async () => {
     const first = await stored({ workspace_id: 'again' })
-    expect(await sql.transaction((tx) => markLibraryDeleted(tx, first.uid, NOW))).toMatchObject({
+    expect(await sql.transaction((tx) => markLibraryDeleted(tx, { uid: first.uid }, NOW))).toMatchObject({
       workspace_id: 'again',
     })
-    expect(await sql.transaction((tx) => markLibraryDeleted(tx, first.uid, NOW))).toBeUndefined()
+    expect(await sql.transaction((tx) => markLibraryDeleted(tx, { uid: first.uid }, NOW))).toBeUndefined()
     const second = await stored({ workspace_id: 'again' })
     expect(await libraryOfWorkspace(sql.read, 'again')).toEqual(second)
     expect(await liveLibrary(sql.read, first.uid)).toBeUndefined()
@@ -91,7 +103,7 @@ function storeSuite(freshUrl: () => Promise<string>): void {
     expect(await sql.transaction((tx) => insertCollection(tx, collection))).toBe(false)
     await recordJob(sql, job({ library_uid: uid, item_uid }))
     await sql.transaction((tx) => markItemDeleted(tx, { uid: randomUUID(), library_uid: uid }, NOW))
-    await sql.transaction((tx) => markLibraryDeleted(tx, uid, NOW))
+    await sql.transaction((tx) => markLibraryDeleted(tx, { uid }, NOW))
     expect((await liveCollections(sql.read)).some((one) => one.library_uid === uid)).toBe(false)
     await sql.transaction((tx) => removeDeletedLibrary(tx, uid))
     for (const table of ['collection', 'item', 'item_deletion'] as const) {
@@ -107,7 +119,7 @@ function storeSuite(freshUrl: () => Promise<string>): void {
   test('global libraries are those without an owner', async () => {
     const { uid } = await stored({ owner_username: null })
     const doomed = await stored({ owner_username: null })
-    await sql.transaction((tx) => markLibraryDeleted(tx, doomed.uid, NOW))
+    await sql.transaction((tx) => markLibraryDeleted(tx, { uid: doomed.uid }, NOW))
     expect(await globalLibraryUids(sql.read)).toEqual([uid])
   })
 
@@ -120,7 +132,7 @@ function storeSuite(freshUrl: () => Promise<string>): void {
     await stored({ workspace_id: 'ow-global', owner_username: null })
     await stored({ workspace_id: 'ow-not-asked', owner_username })
     await stored({ workspace_id: null, owner_username })
-    await sql.transaction((tx) => markLibraryDeleted(tx, doomed!.uid, NOW))
+    await sql.transaction((tx) => markLibraryDeleted(tx, { uid: doomed!.uid }, NOW))
     const others = Array.from({ length: WORKSPACES_ASKED_MAX - 6 }, (_, n) => `ow-nobody-${n}`)
     const asked = ['ow-b', 'ow-a', 'ow-a', 'ow-doomed', 'ow-other', 'ow-global', ...others]
     const found = await librariesOfWorkspaces(sql.read, owner_username, asked)
@@ -218,7 +230,7 @@ function storeSuite(freshUrl: () => Promise<string>): void {
 
       const other = randomUUID()
       await recordJob(sql, job({ library_uid: randomUUID(), item_uid: other }))
-      await sql.transaction((tx) => markLibraryDeleted(tx, library_uid, at(5)))
+      await sql.transaction((tx) => markLibraryDeleted(tx, { uid: library_uid }, at(5)))
       await recordJob(sql, job({ library_uid, item_uid: other }))
       expect(await findItem(sql.read, other)).toBeUndefined()
     })

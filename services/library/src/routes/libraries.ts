@@ -52,7 +52,7 @@ export function libraryRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const library = await findLibrary(deps.sql.read, input.uid)
       if (!library) throw new NotFoundError('Library')
       assertMayOwn(context.principal, library, 'delete')
-      await deleteLibrary(deps, context, library.uid)
+      await deleteLibrary(deps, context, { uid: library.uid })
     }),
   }
 }
@@ -67,7 +67,7 @@ async function createLibrary(
   try {
     await establishLibrary(deps, stored, request.delegations)
   } catch (error) {
-    await deleteLibrary(deps, request, stored.uid).catch((err: unknown) =>
+    await deleteLibrary(deps, request, { uid: stored.uid }).catch((err: unknown) =>
       deps.log.warn({ err, library_uid: stored.uid }, 'a library that failed half way is deleted later'),
     )
     throw error

@@ -28,10 +28,15 @@ export function workspaceRoutes(os: LibraryImplementer, deps: LibraryContext) {
       const { username } = callerOf(context.principal)
       if (!WorkspaceId.safeParse(input.workspace_id).success) return
       const library = await libraryOfWorkspace(deps.sql.read, input.workspace_id)
-      if (library?.owner_username === username) return deleteLibrary(deps, context, library.uid)
+      if (library?.owner_username === username) {
+        // Handed over in this moment it is somebody else's, and stays.
+        if (!(await deleteLibrary(deps, context, { uid: library.uid, ownedBy: username })))
+          await recordRefusal(deps, context, input.workspace_id)
+        return
+      }
       const own = { workspace_id: input.workspace_id, owner_username: username }
       const doomed = await doomedLibraries(deps.sql.read, own)
-      for (const uid of doomed) await deleteLibrary(deps, context, uid)
+      for (const uid of doomed) await deleteLibrary(deps, context, { uid })
       if (doomed.length === 0) await recordRefusal(deps, context, input.workspace_id)
     }),
   }

@@ -143,14 +143,18 @@ export async function replaceOwner(
 }
 
 /** The row as it is now, or undefined when someone else has marked it before. */
-export function markLibraryDeleted(tx: Tx, uid: string, at: string): Promise<LibraryRow | undefined> {
-  return tx
+export function markLibraryDeleted(
+  tx: Tx,
+  { uid, ownedBy }: { uid: string; ownedBy?: string },
+  at: string,
+): Promise<LibraryRow | undefined> {
+  const live = tx
     .updateTable('library')
     .set({ deleted_at: at })
     .where('uid', '=', uid)
     .where('deleted_at', 'is', null)
-    .returningAll()
-    .executeTakeFirst()
+  const wanted = ownedBy === undefined ? live : live.where('owner_username', '=', ownedBy)
+  return wanted.returningAll().executeTakeFirst()
 }
 
 /** Collections, items and their tombstones go with it. */
