@@ -1,7 +1,8 @@
 import { endianness } from 'node:os'
 import { z } from 'zod'
-import { EndpointMisconfigured, EndpointReplyInvalid } from './errors.ts'
+import { EndpointMisconfigured } from './errors.ts'
 import { EMBEDDING } from './kind.ts'
+import { invalidReply, readReply } from './reply-json.ts'
 
 const Reply = z.object({
   data: z.array(z.object({ index: z.number().optional(), embedding: z.unknown() })),
@@ -14,7 +15,7 @@ const Reply = z.object({
  * Throws `EndpointReplyInvalid`, or `EndpointMisconfigured` for vectors that do not have `dimensions`.
  */
 export function vectorsIn(body: string, count: number, dimensions: number | undefined): Float32Array[] {
-  const { data } = parse(body)
+  const { data } = readReply(EMBEDDING, Reply, body, 'a list of embeddings')
   if (data.length !== count) throw invalid(`${data.length} vectors for ${count} texts`)
   const vectors: Float32Array[] = []
   for (const [position, { index = position, embedding }] of data.entries()) {
@@ -25,19 +26,6 @@ export function vectorsIn(body: string, count: number, dimensions: number | unde
   const expected = dimensions ?? vectors[0]?.length
   for (const { length } of vectors) if (length !== expected) throw wrongLength(length, expected!)
   return vectors
-}
-
-function parse(body: string): z.infer<typeof Reply> {
-  let json: unknown
-  try {
-    json = JSON.parse(body)
-  } catch {
-    // The parser's own error quotes the body.
-    throw invalid('something that is not JSON')
-  }
-  const parsed = Reply.safeParse(json)
-  if (!parsed.success) throw invalid('JSON without a list of embeddings')
-  return parsed.data
 }
 
 function numbersIn(embedding: unknown): Float32Array {
@@ -64,9 +52,7 @@ function normalised(vector: Float32Array): Float32Array {
   return vector.map((value) => value / length)
 }
 
-function invalid(what: string): EndpointReplyInvalid {
-  return new EndpointReplyInvalid(`The ${EMBEDDING.name} sent ${what}.`)
-}
+const invalid = (what: string) => invalidReply(EMBEDDING, what)
 
 function wrongLength(actual: number, expected: number): EndpointMisconfigured {
   return new EndpointMisconfigured(

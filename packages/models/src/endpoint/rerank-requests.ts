@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import type { EndpointClient } from './endpoint-client.ts'
-import { EndpointReplyInvalid, EndpointUnavailable } from './errors.ts'
+import { EndpointUnavailable } from './errors.ts'
 import { RERANKING } from './kind.ts'
 import { bodyOf } from './refusal.ts'
+import { invalidReply, readReply } from './reply-json.ts'
 
 /** What is asked beside the documents. */
 export interface RerankQuestion {
@@ -50,7 +51,7 @@ const Reply = z.object({
 
 /** A score for each of `count` documents, by its index. Throws `EndpointReplyInvalid` unless there is one for each. */
 export function scoresIn(body: string, count: number): number[] {
-  const { results } = parse(body)
+  const { results } = readReply(RERANKING, Reply, body, 'a list of results')
   if (results.length !== count) throw invalid(`${results.length} scores for ${count} documents`)
   const scores: number[] = []
   for (const { index, relevance_score: score } of results) {
@@ -66,19 +67,4 @@ function isIndex(value: unknown, count: number): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) < count
 }
 
-function parse(body: string): z.infer<typeof Reply> {
-  let json: unknown
-  try {
-    json = JSON.parse(body)
-  } catch {
-    // The parser's own error quotes the body.
-    throw invalid('something that is not JSON')
-  }
-  const parsed = Reply.safeParse(json)
-  if (!parsed.success) throw invalid('JSON without a list of results')
-  return parsed.data
-}
-
-function invalid(what: string): EndpointReplyInvalid {
-  return new EndpointReplyInvalid(`The ${RERANKING.name} sent ${what}.`)
-}
+const invalid = (what: string) => invalidReply(RERANKING, what)
