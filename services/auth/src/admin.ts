@@ -1,7 +1,7 @@
 import type { CallContext, Group, Principal, SigningKey, User } from '@mnemosyne/contracts'
 import { LIST_LIMIT_MAX } from '@mnemosyne/contracts'
+import { COMMAND_LINE } from '@mnemosyne/platform'
 import { THE_COMMAND_LINE } from './administrators.ts'
-import { COMMAND_LINE } from './audit.ts'
 import { backfillMemberships } from './backfill-memberships.ts'
 import { type AuthContext, globalLibraries } from './context.ts'
 import { createUser, type NewUser } from './create-user.ts'

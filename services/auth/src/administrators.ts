@@ -1,5 +1,4 @@
-import { DomainError } from '@mnemosyne/platform'
-import { type Actor, COMMAND_LINE } from './audit.ts'
+import { type Actor, COMMAND_LINE, DomainError } from '@mnemosyne/platform'
 import type { Tx } from './context.ts'
 import { isPrivileged, type Standing } from './standing.ts'
 import { groupsOf, type UserRow } from './users.ts'

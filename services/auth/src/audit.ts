@@ -4,8 +4,6 @@ import type { Insertable, Selectable } from 'kysely'
 import type { AuthContext, Tx } from './context.ts'
 import type { AuthTables } from './schema.ts'
 
-export { type Actor, actorOf, COMMAND_LINE, serviceActor } from '@mnemosyne/platform'
-
 /** Appends to the audit log, in the transaction of the change. */
 export async function audit(
   tx: Tx,

@@ -1,6 +1,6 @@
 import type { Delegations } from '@mnemosyne/contracts'
+import type { Actor } from '@mnemosyne/platform'
 import { askLibrary } from './ask-library.ts'
-import type { Actor } from './audit.ts'
 import type { AuthContext } from './context.ts'
 import { putOwnerships } from './ownerships.ts'
 

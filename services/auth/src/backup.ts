@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Clock, SchemaRecord, Sql } from '@mnemosyne/platform'
-import { audit, serviceActor } from './audit.ts'
+import { type Clock, type SchemaRecord, type Sql, serviceActor } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import { forgetHandOversAfter, forgetLibrary, putOwner } from './memberships.ts'
 import { type AuthTables, authMigrations } from './schema.ts'
 

@@ -1,5 +1,5 @@
-import { FieldError, type RequestContext } from '@mnemosyne/platform'
-import { actorOf, audit } from './audit.ts'
+import { actorOf, FieldError, type RequestContext } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext } from './context.ts'
 import { forgetFailures, loginKeyOf } from './login-failures.ts'
 import { type Checked, type CheckPassword, putHash, whyRefused } from './password-check.ts'

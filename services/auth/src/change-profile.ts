@@ -1,6 +1,6 @@
 import type { Preferences } from '@mnemosyne/contracts'
-import { FieldError } from '@mnemosyne/platform'
-import { type Actor, audit } from './audit.ts'
+import { type Actor, FieldError } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext } from './context.ts'
 import { type UserRow, userWithId } from './users.ts'
 

@@ -1,5 +1,6 @@
 import { GROUPS, type Group } from '@mnemosyne/contracts'
-import { type Actor, audit } from './audit.ts'
+import type { Actor } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 
 type Db = Tx | AuthContext['sql']['read']

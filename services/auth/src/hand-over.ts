@@ -1,6 +1,6 @@
 import type { MembershipRole } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
-import { type Actor, audit } from './audit.ts'
+import { type Actor, DomainError } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 import { knownHandOvers, putOwnerIn, userCalled } from './memberships.ts'
 

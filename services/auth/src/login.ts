@@ -1,6 +1,6 @@
 import { LOGIN_REFUSED, type User } from '@mnemosyne/contracts'
-import { DomainError, type Metrics, type RequestContext } from '@mnemosyne/platform'
-import { actorOf, audit } from './audit.ts'
+import { actorOf, DomainError, type Metrics, type RequestContext } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext } from './context.ts'
 import { forgetFailures, type LoginKey, loginKeyOf, touchFailures } from './login-failures.ts'
 import { type Checked, type CheckPassword, putHash, whyRefused } from './password-check.ts'

@@ -1,6 +1,6 @@
 import { Uid } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
-import { type Actor, audit } from './audit.ts'
+import { type Actor, DomainError } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 import { highestRole, libraryNotFound } from './memberships.ts'
 import { ALL_LIBRARIES } from './scope.ts'

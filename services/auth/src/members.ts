@@ -1,6 +1,6 @@
 import type { Member, MembershipRole } from '@mnemosyne/contracts'
-import { DomainError, FieldError } from '@mnemosyne/platform'
-import { type Actor, audit } from './audit.ts'
+import { type Actor, DomainError, FieldError } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 import { highestRole, knownHandOvers, libraryNotFound, userCalled } from './memberships.ts'
 import { dropFromTokens } from './token-libraries.ts'

@@ -1,4 +1,5 @@
-import { type Actor, audit } from './audit.ts'
+import type { Actor } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 
 /** Makes a user an owner of these libraries where they are none. Idempotent. Returns how many were missing. */

@@ -12,13 +12,14 @@ import {
   readinessOf,
   type Service,
   type Sql,
+  serviceActor,
   serviceApp,
   startRelay,
   untilHandled,
   type Verifier,
 } from '@mnemosyne/platform'
 import { type AuthAdmin, createAdmin } from './admin.ts'
-import { append, serviceActor } from './audit.ts'
+import { append } from './audit.ts'
 import type { AuthContext, LibraryClient } from './context.ts'
 import { createFollowUp } from './follow-up.ts'
 import { recordHandOver } from './hand-over.ts'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { SigningKey } from '@mnemosyne/contracts'
-import { DomainError, FieldError } from '@mnemosyne/platform'
-import { type Actor, audit } from './audit.ts'
+import { type Actor, DomainError, FieldError } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 
 /** Not everything that a header may say: a name of ours. */

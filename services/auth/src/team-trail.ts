@@ -1,6 +1,6 @@
 import type { AuditRecord } from '@mnemosyne/contracts'
-import type { Logger } from '@mnemosyne/platform'
-import { type Actor, audit } from './audit.ts'
+import type { Actor, Logger } from '@mnemosyne/platform'
+import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 
 /** What may happen to a team: level and words of its log line, action and outcome of its audit record. */

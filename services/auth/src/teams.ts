@@ -1,6 +1,5 @@
 import type { Team } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
-import type { Actor } from './audit.ts'
+import { type Actor, DomainError } from '@mnemosyne/platform'
 import { type AuthContext, announce, type Tx } from './context.ts'
 import { currentKey } from './signing-keys.ts'
 import {

@@ -1,4 +1,5 @@
 import type { Delegations, Group, User } from '@mnemosyne/contracts'
+import type { Actor } from '@mnemosyne/platform'
 import {
   type Administrator,
   assertAnother,
@@ -6,7 +7,7 @@ import {
   assertMayTouch,
   standingOf,
 } from './administrators.ts'
-import { type Actor, audit } from './audit.ts'
+import { audit } from './audit.ts'
 import { changeUsers } from './change-users.ts'
 import { type AuthContext, announce, type Tx } from './context.ts'
 import { checkEmail, checkPassword } from './create-user.ts'

@@ -1,7 +1,6 @@
 import type { Delegations } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
+import { DomainError, serviceActor } from '@mnemosyne/platform'
 import { askLibrary } from './ask-library.ts'
-import { serviceActor } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
 import { putOwnerships } from './ownerships.ts'
 import { usernameKey } from './username.ts'

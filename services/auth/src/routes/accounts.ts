@@ -1,6 +1,6 @@
 import type { Principal } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
-import { actorOf, audit } from '../audit.ts'
+import { actorOf, DomainError } from '@mnemosyne/platform'
+import { audit } from '../audit.ts'
 import type { AuthContext } from '../context.ts'
 import { countLogins, signIn } from '../login.ts'
 import type { CheckPassword } from '../password-check.ts'

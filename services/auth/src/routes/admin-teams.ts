@@ -1,5 +1,5 @@
 import { listAnswer } from '@mnemosyne/contracts'
-import { actorOf } from '../audit.ts'
+import { actorOf } from '@mnemosyne/platform'
 import type { AuthContext } from '../context.ts'
 import { type AuthImplementer, staffOf } from '../router.ts'
 import { editTeam, listTeams } from '../teams.ts'

@@ -1,7 +1,6 @@
 import { listAnswer } from '@mnemosyne/contracts'
-import type { RequestContext } from '@mnemosyne/platform'
+import { actorOf, type RequestContext } from '@mnemosyne/platform'
 import type { Administrator } from '../administrators.ts'
-import { actorOf } from '../audit.ts'
 import type { AuthContext } from '../context.ts'
 import { createUser } from '../create-user.ts'
 import { deleteUser } from '../delete-user.ts'

@@ -1,6 +1,6 @@
 import { hasStaffLevel, type Principal } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
-import { actorOf, append } from '../audit.ts'
+import { actorOf, DomainError } from '@mnemosyne/platform'
+import { append } from '../audit.ts'
 import type { AuthContext } from '../context.ts'
 import type { FollowUp } from '../follow-up.ts'
 import { recordHandOver } from '../hand-over.ts'

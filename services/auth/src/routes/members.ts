@@ -1,7 +1,6 @@
 import { listAnswer, Uid } from '@mnemosyne/contracts'
-import { DomainError, type RequestContext } from '@mnemosyne/platform'
+import { actorOf, DomainError, type RequestContext } from '@mnemosyne/platform'
 import { askLibrary } from '../ask-library.ts'
-import { actorOf } from '../audit.ts'
 import type { AuthContext } from '../context.ts'
 import { allowInToken, removeFromToken } from '../member-tokens.ts'
 import { addMember, listMembers, removeMember } from '../members.ts'

@@ -1,5 +1,5 @@
 import { listAnswer } from '@mnemosyne/contracts'
-import { actorOf } from '../audit.ts'
+import { actorOf } from '@mnemosyne/platform'
 import { changeProfile } from '../change-profile.ts'
 import { type AuthContext, globalLibraries } from '../context.ts'
 import { type AuthImplementer, personOf } from '../router.ts'

@@ -1,4 +1,4 @@
-import { actorOf } from '../audit.ts'
+import { actorOf } from '@mnemosyne/platform'
 import type { AuthContext } from '../context.ts'
 import { type AuthImplementer, staffOf } from '../router.ts'
 import { listSigningKeys, retireSigningKey, seedSigningKey } from '../signing-keys.ts'
