@@ -503,4 +503,30 @@ function suite(freshUrl?: () => Promise<string>): void {
       expect(body.filter(({ global }: { global: boolean }) => !global)).toEqual([])
     })
   })
+
+  test('beside a deletion by the former owner loses nothing of the new one', async () => {
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        const id = `race-${randomUUID()}`
+        const uid = await newWorkspace(ada, id)
+        const remove = () => call(ada, 'DELETE', `/library/api/workspaces/${id}/`)
+        const give = () => patch(ada, uid, { owner_username: 'bob' })
+        const [first, second] = n % 2 === 0 ? [give, remove] : [remove, give]
+        await Promise.all([first(), second()])
+        return { uid, id, left: await row(uid) }
+      }),
+    )
+    for (const { uid, id, left } of outcomes) {
+      if (left) expect(left).toMatchObject({ owner_username: 'bob', deleted_at: null })
+      const deleted = () =>
+        world.events.flatMap(({ destination, body }) => {
+          if (destination !== 'audit.recorded.v1') return []
+          const record = EVENTS[destination].parse((body as { data: unknown }).data)
+          const { action, target, outcome } = record
+          return action === 'library.deleted' && outcome === 'done' && target === uid ? [record.detail] : []
+        })
+      const owners = left ? [] : [{ owner_username: 'ada', workspace_id: id }]
+      await expect.poll(deleted).toEqual(owners)
+    }
+  })
 }
