@@ -1,28 +1,31 @@
 /**
  * Measures retrieval quality on test collections in BEIR layout (`corpus.jsonl`, `queries.jsonl`, `qrels.tsv`):
  *
- *   npm run bench:quality -- --data DIR [--graph embedded|neo4j|both] [--neo4j 5.26|2026] [--limit N] [--check] [--json FILE]
+ *   npm run bench:quality -- --data DIR [--graph embedded|neo4j|both] [--neo4j 5.26|2026] [--limit N] [--keep FOLDER]
+ *     [--check] [--json FILE]
  *
  * DIR is a collection, or a folder of them. Every document is uploaded over REST and taken in as any other, every query is
  * asked over REST. Prints nDCG@10, recall@5, recall@50 and MRR@10 for each retriever alone, for vector and full text
- * fused, and for all of it. `--limit` takes at most so many documents. `--check` ends with 1 when fusion or the graph
- * loses to a part of it by more than 0.01 nDCG@10, or the modes differ by as much. `SEARCH_*` variables
- * apply.
+ * fused, and for all of it. `--limit` takes at most so many documents. `--keep` leaves the filled data folders of the
+ * embedded mode in FOLDER, where the next run finds them and takes nothing in. `--check` ends with 1 when the final ranking
+ * is more than 0.005 below a part of it in nDCG@10 or recall@5, or the modes differ by more than 0.01 nDCG@10. `SEARCH_*`
+ * variables apply.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Neo4jVersion } from '@mnemosyne/platform/testing'
 import type { SystemClient } from '../test/system/client.ts'
 import { say } from './bench.ts'
 import { collectionFolders, limited, readCollection, type TestCollection } from './quality/collection.ts'
+import { type Filled, filled, filledAndKept, startTemporary } from './quality/filled-store.ts'
 import { measureWay, type TakenIn, takeIn, WAYS, type Way, type WayMeasured } from './quality/measure.ts'
 import { milliseconds, seconds } from './report.ts'
 import { NEO4J_VERSIONS, Servers } from './servers.ts'
-import { startSystem } from './system.ts'
 
-const TOLERANCE = 0.01
+/** The final ranking may be so much below a part of it. */
+const TOLERANCE = 0.005
+const TOLERANCE_OF_MODES = 0.01
 const GRAPHS = ['embedded', 'neo4j'] as const
 type Graph = (typeof GRAPHS)[number]
 type Measured = Record<Way, WayMeasured>
@@ -33,6 +36,7 @@ const { values } = parseArgs({
     graph: { type: 'string', default: 'embedded' },
     neo4j: { type: 'string', default: '5.26' },
     limit: { type: 'string' },
+    keep: { type: 'string' },
     check: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
@@ -52,36 +56,31 @@ function graphsAsked(): readonly Graph[] {
 const searchVariables = () =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('SEARCH_')))
 
-/** The product in that mode, on empty stores. */
-async function start(
+/** The product in that mode, with the collection in stores of its own: how rare a word is counts over all of the store. */
+async function withCollection(
+  collection: TestCollection,
   graph: Graph,
   servers: Servers,
   version: Neo4jVersion,
-): Promise<AsyncDisposable & { system: SystemClient }> {
-  await using closing = new AsyncDisposableStack()
-  let system: SystemClient
+): Promise<Filled<TakenIn>> {
+  const fill = (system: SystemClient) => takeIn(system, collection)
   if (graph === 'neo4j') {
-    system = closing.use(await servers.system(version, { envOf: { search: searchVariables() } }))
-  } else {
-    const folder = await mkdtemp(join(tmpdir(), 'mnemosyne-quality-'))
-    closing.defer(() => rm(folder, { recursive: true, force: true }))
-    system = closing.use(await startSystem(join(folder, 'data')))
+    const start = async (closing: AsyncDisposableStack) =>
+      closing.use(await servers.system(version, { envOf: { search: searchVariables() } }))
+    return filled(start, fill)
   }
-  const running = closing.move()
-  return { system, [Symbol.asyncDispose]: () => running.disposeAsync() }
+  if (values.keep === undefined) return filled(startTemporary, fill)
+  const name = values.limit === undefined ? collection.name : `${collection.name}-${values.limit}`
+  return filledAndKept(join(resolve(values.keep), name), collection.documents, fill)
 }
 
-async function measure(
-  system: SystemClient,
-  collection: TestCollection,
-): Promise<{ taken: TakenIn; ways: Measured }> {
-  const taken = await takeIn(system, collection)
+async function measure(system: SystemClient, collection: TestCollection, taken: TakenIn): Promise<Measured> {
   const ways: [Way, WayMeasured][] = []
   for (const { name, types } of WAYS) {
     say(`${collection.name}: ${name}`)
     ways.push([name, await measureWay(system, collection, taken, types)])
   }
-  return { taken, ways: Object.fromEntries(ways) as Measured }
+  return Object.fromEntries(ways) as Measured
 }
 
 function print(collection: TestCollection, graph: Graph, taken: TakenIn, ways: Measured): void {
@@ -122,7 +121,7 @@ function compare(collection: TestCollection, embedded: Measured, neo4j: Measured
       differing((ranked) => ranked.toSorted().join('\n')),
     ]
     console.log(`| ${[name, ...cells].join(' | ')} |`)
-    if (name !== 'graph' && Math.abs(difference) > TOLERANCE) {
+    if (name !== 'graph' && Math.abs(difference) > TOLERANCE_OF_MODES) {
       faults.push(`${collection.name}, ${name}: the modes differ by ${signed(difference)} nDCG@10.`)
     }
   }
@@ -131,16 +130,19 @@ function compare(collection: TestCollection, embedded: Measured, neo4j: Measured
 
 const signed = (value: number) => `${value < 0 ? '' : '+'}${value.toFixed(3)}`
 
-/** Where the whole is worse than a part of it. */
-function lost(collection: TestCollection, graph: Graph, ways: Measured): string[] {
-  const wholes: [Way, Way[]][] = [
-    ['fused, no graph', ['vector', 'fulltext']],
-    ['final', ['vector', 'fulltext', 'graph', 'fused, no graph']],
-  ]
-  return wholes.flatMap(([whole, parts]) =>
-    parts
-      .filter((part) => ways[part].ndcg10 - ways[whole].ndcg10 > TOLERANCE)
-      .map((part) => `${collection.name}, ${graph}: "${whole}" loses to "${part}" in nDCG@10.`),
+/** Where the final ranking is worse than a part of it. */
+function lost(collection: TestCollection, graph: Graph, { final, ...parts }: Measured): string[] {
+  const figures = [
+    ['nDCG@10', 'ndcg10'],
+    ['recall@5', 'recall5'],
+  ] as const
+  return Object.entries(parts).flatMap(([part, measured]) =>
+    figures
+      .filter(([, figure]) => measured[figure] - final[figure] > TOLERANCE)
+      .map(
+        ([name, figure]) =>
+          `${collection.name}, ${graph}: "final" has a ${name} of ${final[figure].toFixed(3)}, "${part}" alone one of ${measured[figure].toFixed(3)}.`,
+      ),
   )
 }
 
@@ -157,6 +159,8 @@ async function main(): Promise<void> {
   const graphs = graphsAsked()
   const version = NEO4J_VERSIONS.find((one) => one === values.neo4j)
   if (!version) stop(`--neo4j takes ${NEO4J_VERSIONS.join(' or ')}; not ${values.neo4j}.`)
+  if (values.keep !== undefined && values.graph === 'neo4j')
+    stop('--keep keeps only what the embedded mode takes in.')
   const folders = await collectionFolders(values.data)
   await using servers = new Servers()
   const faults: string[] = []
@@ -166,11 +170,11 @@ async function main(): Promise<void> {
     const collection = values.limit ? limited(whole, Number(values.limit)) : whole
     const found: Partial<Record<Graph, Measured>> = {}
     for (const graph of graphs) {
-      // A store of its own: how rare a word is counts over all of the store.
-      await using started = await start(graph, servers, version)
-      const { taken, ways } = await measure(started.system, collection)
+      await using store = await withCollection(collection, graph, servers, version)
+      const { system, taken } = store
+      const ways = await measure(system, collection, taken)
       print(collection, graph, taken, ways)
-      // The few queries of a part of a collection tell nothing of fusion.
+      // The few queries of a part of a collection tell nothing.
       if (collection === whole) faults.push(...lost(collection, graph, ways))
       found[graph] = ways
       figures[collection.name] = { ...figures[collection.name], [graph]: plain(ways) }

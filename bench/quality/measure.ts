@@ -32,7 +32,8 @@ export interface WayMeasured extends Quality {
 /** A collection in the product: in a library of its own, with the document of each item. */
 export interface TakenIn {
   library_uid: string
-  documentOf: Map<string, string>
+  /** By item uid. */
+  documentOf: Record<string, string>
   passages: number
   took: number
 }
@@ -42,15 +43,15 @@ export async function takeIn(system: SystemClient, collection: TestCollection): 
   const workspace = collection.name.slice(0, 64)
   const library_uid = await createLibrary(system, workspace, 'nonfiction')
   const files = collection.documents.filter(({ title, text }) => `${title}${text}`.trim() !== '').map(fileOf)
-  const taken: TakenIn = { library_uid, documentOf: new Map(), passages: 0, took: 0 }
+  const taken: TakenIn = { library_uid, documentOf: {}, passages: 0, took: 0 }
   const started = performance.now()
   for (let at = 0; at < files.length; at += UPLOADED_TOGETHER) {
     const { jobs } = await ingest(system, workspace, files.slice(at, at + UPLOADED_TOGETHER))
     for (const { item_uid, source_ref, chunks_created } of jobs) {
-      taken.documentOf.set(item_uid, source_ref)
+      taken.documentOf[item_uid] = source_ref
       taken.passages += chunks_created
     }
-    say(`${collection.name}: ${taken.documentOf.size} of ${files.length} documents`)
+    say(`${collection.name}: ${at + jobs.length} of ${files.length} documents`)
   }
   taken.took = performance.now() - started
   return taken
@@ -91,14 +92,14 @@ export async function measureWay(
  * Passages of one score stand in an answer by their uids, which every taking in draws anew. Here, as in trec_eval, the
  * document's id decides, so that two runs can be compared.
  */
-function rankedDocuments({ candidates }: SearchAnswer, documentOf: Map<string, string>): string[] {
+function rankedDocuments({ candidates }: SearchAnswer, documentOf: Record<string, string>): string[] {
   const passages: { id: string; score: number; place: number }[] = []
   for (const [index, { item_uid, fused_score }] of candidates.entries()) {
     // What is left of sums in another order.
     const score = Number(fused_score.toFixed(9))
     const before = passages.at(-1)
     const place = before?.score === score ? before.place : index
-    passages.push({ id: documentOf.get(item_uid)!, score, place })
+    passages.push({ id: documentOf[item_uid]!, score, place })
   }
   passages.sort((a, b) => a.place - b.place || (a.id < b.id ? -1 : 1))
   return [...new Set(passages.map(({ id }) => id))].slice(0, DEEPEST)
