@@ -37,11 +37,18 @@ const SCOPES: { scope: Scope; holds: (place: Place) => boolean }[] = [
   },
 ]
 
-interface Known {
+interface KnownChunk {
   uid: string
   place: Place
   vector: number[] | null
   words: string[]
+}
+
+/** A scope, and the chunks in it. */
+export interface PartOfStore {
+  name: string
+  scope: Scope
+  inside: KnownChunk[]
 }
 
 /** Some thousand chunks, by chance but the same ones in every run, and what a store must find among them. */
@@ -49,7 +56,7 @@ export class LargeStore {
   readonly #draw: () => number
   readonly #centres: Record<'near' | 'far', number[][]>
   readonly #questions: { vector: Float32Array; words: string }[]
-  readonly #chunks = new Map<string, Known>()
+  readonly #chunks = new Map<string, KnownChunk>()
 
   constructor() {
     // Spread evenly over -1 to 1.
@@ -79,6 +86,9 @@ export class LargeStore {
         await this.#put(graph, place, at, Math.min(CHUNKS_AN_ITEM, place.chunks - at), 1)
       }
     }
+    // What a store keeps in memory it has from here on, and has to bring into step.
+    await graph.vectorCandidates({ libraries: 'all' }, this.question(0), 1)
+    await graph.fullTextCandidates({ libraries: 'all' }, { terms: ['red'], phrases: [] }, 1)
     const [a1, a2] = PLACES
     await this.#put(graph, a1, 0, CHUNKS_AN_ITEM, 2)
     await this.#put(graph, a1, 10_000, 80, 1)
@@ -91,12 +101,17 @@ export class LargeStore {
     }
   }
 
-  scopes(): { name: string; scope: Scope; inside: Known[] }[] {
+  scopes(): PartOfStore[] {
     return SCOPES.map(({ scope, holds }) => ({
       name: JSON.stringify(scope),
       scope,
       inside: [...this.#chunks.values()].filter(({ place }) => holds(place)),
     }))
+  }
+
+  /** Chunks from all over the store. */
+  some(): string[] {
+    return [...this.#chunks.keys()].filter((_, n) => n % 17 === 0)
   }
 
   question(n: number): Float32Array {
@@ -108,7 +123,7 @@ export class LargeStore {
   }
 
   /** Every chunk with a vector, nearest first, each compared with the query. */
-  nearest(query: Float32Array, inside: Known[]): { uid: string; cosine: number }[] {
+  nearest(query: Float32Array, inside: KnownChunk[]): { uid: string; cosine: number }[] {
     return inside
       .flatMap(({ uid, vector }) => (vector === null ? [] : [{ uid, cosine: cosine(query, vector) }]))
       .sort((a, b) => b.cosine - a.cosine)
@@ -120,7 +135,7 @@ export class LargeStore {
     return { mean, deviation: Math.sqrt(variance) }
   }
 
-  holding(words: string, inside: Known[]): Set<string> {
+  holding(words: string, inside: KnownChunk[]): Set<string> {
     const wanted = words.split(' ')
     const found = inside.filter((chunk) => wanted.some((word) => chunk.words.includes(word)))
     return new Set(found.map(({ uid }) => uid))
@@ -171,13 +186,14 @@ export class LargeStore {
 
 const itemUid = ({ library, collection }: Place, at: number) => `${library} ${collection} ${at}`
 
-function cosine(a: Float32Array, b: number[]): number {
+/** 0 with a zero vector. */
+export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let [dot, squares, others] = [0, 0, 0]
-  for (const [n, x] of a.entries()) {
-    const y = Math.fround(b[n]!)
+  for (let n = 0; n < a.length; n++) {
+    const [x, y] = [Math.fround(a[n]!), Math.fround(b[n]!)]
     dot += x * y
     squares += x * x
     others += y * y
   }
-  return dot / Math.sqrt(squares * others)
+  return squares === 0 || others === 0 ? 0 : dot / Math.sqrt(squares * others)
 }

@@ -41,11 +41,13 @@ async function byVector(graph: GraphStore, scope: Scope, { vector, k, text }: Qu
   const texts = new Set(await byText(graph, scope, { text: terms.join(' ') }))
   return {
     exact: [exact, first.exact, scope_size, first.scope_size],
-    vectors: hits.map(({ chunk_uid, cosine }) => [chunk_uid, cosine] as const).sort(),
+    vectors: hits
+      .map(({ chunk_uid, cosine }) => [chunk_uid, cosine] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
     /** Cosines alone: of equal ones either chunk may stand in the last place. */
     nearest: first.hits.map(({ cosine }) => cosine),
     spread: [mean, deviation, first.mean, first.deviation],
-    cosines: scored.map(({ chunk_uid, cosine }) => [chunk_uid, cosine] as const),
+    scores: scored.map(({ chunk_uid, cosine }) => [chunk_uid, cosine] as const),
     /** Full text finds what has a BM25, and nothing else. */
     scoredOtherwise: scored.filter(({ chunk_uid, bm25 }) => bm25 > 0 !== texts.has(chunk_uid)),
   }

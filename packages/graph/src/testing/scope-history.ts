@@ -10,7 +10,7 @@ import {
 
 export const LIBRARIES = ['a', 'b', 'c'] as const
 /** Each in the library that its name begins with. */
-export const COLLECTIONS = ['a1', 'a2', 'b1', 'c1'] as const
+export const COLLECTIONS = ['a1', 'a2', 'b1'] as const
 export const TYPES = ['technical', 'fiction'] as const
 export const WORDS = ['red', 'green', 'fox', 'foxes', 'bear', 'the', 'of']
 /**
@@ -55,7 +55,6 @@ export class StoreHistory {
   readonly #types = new Map<Library, string>()
   readonly #collections = new Set<Collection>()
   readonly #items = new Map<string, StoredItem>()
-  /** Every chunk that ever was. */
   readonly #chunks = new Set<string>()
 
   constructor(graph: GraphStore) {
@@ -66,16 +65,25 @@ export class StoreHistory {
     for (const one of writes) await this.#apply(one)
   }
 
-  /** Writes what lies in the scope, and nothing else, into another store, which is empty. */
-  async copyOf(scope: Scope, into: GraphStore): Promise<{ inside: Set<string>; everything: string[] }> {
+  /** Every chunk that ever was. */
+  get chunks(): string[] {
+    return [...this.#chunks]
+  }
+
+  /**
+   * Writes what lies in the scope, and nothing else, into another store, which is empty.
+   * @returns the vectors of its chunks, by uid
+   */
+  async copyOf(scope: Scope, into: GraphStore): Promise<Map<string, Float32Array | null>> {
     const items = [...this.#items.values()].filter((item) => this.#isInside(item, scope))
     for (const { library, collection, content } of items) {
       await into.putLibrary(libraryNode(library, { library_type: this.#types.get(library)! }))
       if (collection) await into.putCollection(collectionNode(collection, library))
       await put(into, library, collection, content)
     }
-    const inside = items.flatMap(({ content }) => content.chunks.map(({ chunk_uid }) => chunk_uid))
-    return { inside: new Set(inside), everything: [...this.#chunks] }
+    return new Map(
+      items.flatMap(({ content }) => content.chunks.map((chunk) => [chunk.chunk_uid, chunk.embedding])),
+    )
   }
 
   #isInside({ library, collection }: StoredItem, { libraries, ...scope }: Scope): boolean {
