@@ -10,7 +10,7 @@ for (const version of ['5.26', '2026'] satisfies Neo4jVersion[]) {
       graphContract(`Neo4j ${version}`, () => openLentGraph(lease), {
         openSecond: openTemporaryGraph,
         approximates: true,
-        rounds: 8,
+        rounds: 5,
       }),
     version,
   )

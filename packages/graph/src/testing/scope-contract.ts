@@ -18,7 +18,7 @@ export function scopeContract(
   openSecond: () => Promise<OpenGraph>,
   { approximates, rounds }: { approximates: boolean; rounds: number },
 ): void {
-  describe('in any scope', () => {
+  describe('in any scope', { timeout: 180_000 }, () => {
     it('answers as a store that holds that scope alone, also after deletions and replacements', async () => {
       const graph = subject()
       const alone = await openSecond()
