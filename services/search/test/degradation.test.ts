@@ -166,6 +166,25 @@ describe('a store that answers wrongly', () => {
   })
 })
 
+test('when every part is slow, those that come last are left out, and the answer is in time', async () => {
+  const slowly = (name: 'libraries' | 'vectorCandidates' | 'scoreChunks' | 'mentions') => {
+    const own = world.graph[name].bind(world.graph) as (...args: unknown[]) => Promise<unknown>
+    world.broken.set(name, async (...args) => {
+      await new Promise((resolve) => setTimeout(resolve, 1_200))
+      return own(...args)
+    })
+  }
+  for (const name of ['libraries', 'vectorCandidates', 'scoreChunks', 'mentions'] as const) slowly(name)
+  const started = performance.now()
+  const answer = await search()
+  expect(performance.now() - started).toBeLessThan(4_000)
+  expect(first(answer)).toBe(uid('Pump manual 0'))
+  expect(answer.degraded.map(({ part }) => part)).toEqual(expect.arrayContaining(['fuse', 'graph']))
+  expect(answer.degraded.map(({ reason }) => reason).join()).toMatch(
+    /No time was left|No answer within \d+ ms/,
+  )
+})
+
 test.each([
   ['the passages', ['chunkDetails']],
   ['the scope', ['libraries']],
