@@ -24,6 +24,20 @@ class PartTimeout extends Error {
   readonly code = 'PART_TIMEOUT'
 }
 
+const STORE = 'The graph store'
+/** Whom each stage waits for. */
+const ASKED: Record<Stage, string> = {
+  scope: STORE,
+  embed: 'The embedding model',
+  vector: STORE,
+  fulltext: STORE,
+  graph: STORE,
+  fuse: STORE,
+  rerank: 'The re-ranker',
+  load: STORE,
+  explain: STORE,
+}
+
 /** So many times the time of a part all of them have that can be done without, the re-ranker beside. */
 const TIMES_OF_A_PART = 2
 
@@ -108,7 +122,7 @@ export class Parts {
   async #run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     const started = performance.now()
     try {
-      return await span(`search ${stage}`, {}, () => this.#bounded(work, timeoutMs))
+      return await span(`search ${stage}`, {}, () => this.#bounded(stage, work, timeoutMs))
     } catch (error) {
       if (this.#signal.aborted) throw searchCancelled(error)
       throw error
@@ -127,7 +141,7 @@ export class Parts {
   }
 
   /** Ends with the work, its timeout or the caller, whichever is first, even if the work heeds no signal. */
-  async #bounded<T>(work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
+  async #bounded<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     this.#signal.throwIfAborted()
     if (timeoutMs <= 0) throw new PartTimeout('No time was left for it: other parts were slow.')
     const late = new AbortController()
@@ -135,7 +149,7 @@ export class Parts {
     const { promise: cut, reject } = Promise.withResolvers<never>()
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     const timer = setTimeout(
-      () => late.abort(new PartTimeout(`No answer within ${timeoutMs} ms.`)),
+      () => late.abort(new PartTimeout(`${ASKED[stage]} gave no answer within ${timeoutMs} ms.`)),
       timeoutMs,
     )
     try {

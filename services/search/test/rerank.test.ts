@@ -239,7 +239,7 @@ describe('a re-ranker that is out costs only its order', () => {
   test('when it does not keep its own time', async () => {
     server.fail('hang')
     const answer = await search({}, await startWith(reranker, { RERANKER_TIMEOUT: '0.1' }))
-    expect(answer.reranker_skip_reason).toBe('No answer within 1100 ms.')
+    expect(answer.reranker_skip_reason).toBe('The re-ranker gave no answer within 1100 ms.')
   })
 
   test('and is left alone after a while, which readiness tells', async () => {
