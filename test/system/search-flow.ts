@@ -1,5 +1,5 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { SearchAnswer } from '@mnemosyne/contracts'
-import { expect } from 'vitest'
 import type { SystemClient } from './client.ts'
 
 /** One search as its caller saw it. */
@@ -42,13 +42,14 @@ export class SearchFlow {
     const meant = () => this.asked.slice(from).filter(isMeant)
     const enough = () =>
       this.#callers.every((_, by) => meant().filter((one) => one.by === by).length >= count)
-    await expect
-      .poll(enough, {
-        timeout: timeoutMs,
-        interval: 20,
-        message: `of ${count} answers each: ${JSON.stringify(this.asked.slice(from).map(summary).slice(-20))}`,
-      })
-      .toBe(true)
+    const deadline = performance.now() + timeoutMs
+    while (!enough()) {
+      if (performance.now() > deadline)
+        throw new Error(
+          `Not ${count} such answers for each: ${this.asked.slice(from).map(summary).join('; ')}`,
+        )
+      await Promise.race([wait(20), this.#going])
+    }
     return this.asked.slice(from)
   }
 
