@@ -79,9 +79,16 @@ describe.runIf(isLinux)('the local model', () => {
     const { pid } = system.process
     return readdirSync(`/proc/${pid}/task`)
       .flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' '))
-      .filter(
-        (child) => child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('onnx-process'),
-      )
+      .filter((child) => child !== '' && commandOf(child).includes('onnx-process'))
       .map(Number)
   }
 })
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    // It has ended meanwhile.
+    return ''
+  }
+}
