@@ -251,6 +251,7 @@ describe('a re-ranker that is out costs only its order', () => {
     })
     server.fail({ status: 500 })
     await search({}, served)
+    await expect.poll(() => server.inHand).toBe(0)
     server.requests.length = 0
     const answer = await search({}, served)
     expect(server.requests).toEqual([])
