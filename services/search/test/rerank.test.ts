@@ -26,9 +26,16 @@ afterAll(async () => {
   await server.close()
   await world.close()
 })
-beforeEach(() => {
-  server.recover()
+/** Calls that were given up may still be on their way: what was sent after them has been answered. */
+async function quiet(): Promise<void> {
+  await fetch(server.url)
+  await expect.poll(() => server.inHand).toBe(0)
   server.requests.length = 0
+}
+
+beforeEach(async () => {
+  server.recover()
+  await quiet()
   world.broken.clear()
   world.lines.length = 0
 })
@@ -251,8 +258,7 @@ describe('a re-ranker that is out costs only its order', () => {
     })
     server.fail({ status: 500 })
     await search({}, served)
-    await expect.poll(() => server.inHand).toBe(0)
-    server.requests.length = 0
+    await quiet()
     const answer = await search({}, served)
     expect(server.requests).toEqual([])
     expect(answer.reranker_skip_reason).toMatch(/left alone/)
