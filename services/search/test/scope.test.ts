@@ -1,4 +1,4 @@
-import type { SearchAnswer, SearchType } from '@mnemosyne/contracts'
+import type { LibraryType, SearchAnswer, SearchType } from '@mnemosyne/contracts'
 import { conceptKey, type GraphStore } from '@mnemosyne/graph'
 import type { Service } from '@mnemosyne/platform'
 import fc from 'fast-check'
@@ -50,7 +50,7 @@ afterAll(async () => {
 interface Asked {
   /** What the caller may read. */
   readable: string[]
-  narrowed: { library_uid?: string; library_type?: string; collection_uid?: string }
+  narrowed: { library_uid?: string; library_type?: LibraryType; collection_uid?: string }
 }
 
 const libraryUid = (name: string) => uid(`library ${name}`)
