@@ -31,11 +31,9 @@ export class MadeUpContent {
     return this.#language.text(words)
   }
 
-  /** Items of `chunks` chunks in all, each made when its turn comes. */
-  *items(chunks: number): Generator<MadeUpItem> {
-    for (let at = 0; at < chunks; at += CHUNKS_AN_ITEM) {
-      yield this.#item(Math.min(CHUNKS_AN_ITEM, chunks - at))
-    }
+  /** Items of `chunks` chunks in all and `anItem` each, made when their turn comes. */
+  *items(chunks: number, anItem = CHUNKS_AN_ITEM): Generator<MadeUpItem> {
+    for (let at = 0; at < chunks; at += anItem) yield this.#item(Math.min(anItem, chunks - at))
   }
 
   #item(chunks: number): MadeUpItem {
