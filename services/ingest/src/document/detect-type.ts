@@ -33,6 +33,15 @@ const TEXT_EXTENSIONS: Record<string, SupportedType> = {
   log: 'text/plain',
 }
 
+/** Formats of printable characters that are read by no person. */
+const WRITTEN_AS_TEXT = new Set([
+  'application/rtf',
+  'application/postscript',
+  'application/eps',
+  'application/pgp-encrypted',
+  'model/stl',
+])
+
 export interface TypeHints {
   /** MIME type as declared by whoever sent the file; parameters are ignored. */
   declaredType?: string
@@ -48,7 +57,8 @@ export async function detectType(bytes: Uint8Array, hints: TypeHints = {}): Prom
   if (isPdf(bytes)) return 'application/pdf'
   const head = bytes.subarray(0, 64 * 1024)
   const binary = (await fileTypeFromBuffer(bytes).catch(() => undefined))?.mime
-  if (binary && !isTextual(binary)) throw unsupported(binary)
+  if (binary && !isTextual(binary) && (WRITTEN_AS_TEXT.has(binary) || !isPlainText(head)))
+    throw unsupported(binary)
   if (!binary && !isWideText(head) && looksBinary(head)) throw unsupported('application/octet-stream')
   return textType(head, hints)
 }
@@ -75,6 +85,29 @@ function isTextual(type: string): boolean {
     type === 'application/x-ft-windows-registry' ||
     type === 'application/json'
   )
+}
+
+/**
+ * Text as it is written, whatever its first letters happen to be the signature of: "The free…" is QuickTime's, "BMW…" a
+ * bitmap's, "ID3…" a song's. What is no text has bytes of control in its head, or is neither UTF-8 nor mostly ASCII.
+ */
+function isPlainText(head: Uint8Array): boolean {
+  let beyondAscii = 0
+  for (const byte of head) {
+    if (byte === 0x7f || (byte < 0x20 && (byte < 0x09 || byte > 0x0d))) return false
+    if (byte > 0x7f) beyondAscii += 1
+  }
+  return beyondAscii < head.length * 0.3 || isUtf8(head)
+}
+
+/** Whose last character may be cut. */
+function isUtf8(head: Uint8Array): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: true })
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Bytes that occur in no text of any encoding, in number; zero bytes may be UTF-16 or a stray. */

@@ -83,6 +83,28 @@ describe('the type', () => {
     expect(fileType).toBe(wanted)
   })
 
+  it.each<[string, string | Buffer]>([
+    ['QuickTime', 'The free lunch of the theorem has a price.'],
+    ['QuickTime', '# a free-flight investigation of ablation'],
+    ['QuickTime', 'A wide road leads to it.'],
+    ['BMP', 'BMW builds cars.'],
+    ['BMP, longer than what is looked at', 'BMW 在慕尼黑生产汽车。'.repeat(9_000)],
+    ['BMP, in Latin-1', Buffer.from('BM à Noël, où était-elle ?', 'latin1')],
+    ['MP3', 'ID3 is an algorithm by Quinlan.'],
+    ['EXE', 'MZ are the initials of Mark Zbikowski.'],
+    ['GIF', 'GIF is a format of pictures.'],
+  ])('text may begin like %s', async (_, content) => {
+    const options = { fileName: 'a.txt', maxInputBytes: 1e6, maxPages: 1 }
+    expect((await parseDocument(Buffer.from(content), options)).fileType).toBe('text/plain')
+  })
+
+  it.each([
+    ['RTF', '{\\rtf1 Hello}', /RTF/],
+    ['PostScript', '%!PS-Adobe-3.0\nshowpage', /postscript/],
+  ])('%s is refused, though it is written in letters', async (_, content, message) => {
+    await expect(parse(content, 'a.txt')).rejects.toThrow(message)
+  })
+
   it('warns when a file has no text', async () => {
     expect((await parse(' \n\n', 'a.md')).warnings).toEqual(['The file has no text.'])
   })
