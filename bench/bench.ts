@@ -15,15 +15,15 @@ export interface Sizes {
   ingestRounds: number
   documents: number
   wordsADocument: number
+  /** Chunks of the store of the parts that take one. */
+  store: number
   /** Chunks of the stores that are searched, ascending. */
-  stores: number[]
+  searched: number[]
   searches: number
+  /** Seconds in which some callers search without a pause. */
+  callersSeconds: number
   starts: number
   pdfPages: number
-  /** Chunks of the stores that both modes search, ascending. */
-  bothModes: number[]
-  /** Seconds in which 4 callers search without a pause. */
-  callersSeconds: number
   /** Chunks of the stores whose recall is measured, ascending. */
   recall: number[]
   recallQueries: number
@@ -38,12 +38,12 @@ export const FULL: Sizes = {
   ingestRounds: 6,
   documents: 16,
   wordsADocument: 2_800,
-  stores: [1_000, 20_000],
+  store: 20_000,
+  searched: [1_000, 20_000, 100_000],
   searches: 200,
+  callersSeconds: 8,
   starts: 3,
   pdfPages: 300,
-  bothModes: [1_000, 20_000, 100_000],
-  callersSeconds: 10,
   recall: [20_000, 100_000],
   recallQueries: 100,
   jobs: 60,
@@ -55,12 +55,12 @@ export const QUICK: Sizes = {
   ingestRounds: 2,
   documents: 8,
   wordsADocument: 1_600,
-  stores: [200, 2_000],
+  store: 2_000,
+  searched: [200, 2_000],
   searches: 40,
+  callersSeconds: 1,
   starts: 1,
   pdfPages: 20,
-  bothModes: [200, 600],
-  callersSeconds: 2,
   recall: [2_000, 4_000],
   recallQueries: 10,
   jobs: 12,
@@ -106,13 +106,17 @@ export class Bench implements AsyncDisposable {
     return filled
   }
 
-  async #openModel(): Promise<Embedder> {
+  /** The folder of the model that the product uses. */
+  async modelDir(): Promise<string> {
     const { MNEMOSYNE_MODEL_DIR: modelDir } = process.env
     const found = await findModel({ modelDir, cacheDir: modelCacheDir(process.env), log: silent })
     if (found.kind === 'missing') throw new Error(`${found.reason} ${found.whatToDo}`)
-    return this.#closing.use(
-      await openLocalEmbedder({ modelDir: found.dir, log: silent, metrics: noMetrics() }),
-    )
+    return found.dir
+  }
+
+  async #openModel(): Promise<Embedder> {
+    const modelDir = await this.modelDir()
+    return this.#closing.use(await openLocalEmbedder({ modelDir, log: silent, metrics: noMetrics() }))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

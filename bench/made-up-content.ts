@@ -7,6 +7,8 @@ const WORDS_A_CHUNK = 95
 const VOCABULARY = 30_000
 const NAMES = 4_000
 const CLUSTERS = 200
+const CHUNKS_AN_ITEM = 50
+const ITEMS_AT_ONCE = 4
 const STOPS = 'the of and to in is that it was for on are as with his they at be this from or had by'.split(
   ' ',
 )
@@ -29,7 +31,12 @@ export class MadeUpContent {
     return this.#language.text(words)
   }
 
-  item(chunks: number): MadeUpItem {
+  /** Items of `chunks` chunks in all and `anItem` each, made when their turn comes. */
+  *items(chunks: number, anItem = CHUNKS_AN_ITEM): Generator<MadeUpItem> {
+    for (let at = 0; at < chunks; at += anItem) yield this.#item(Math.min(anItem, chunks - at))
+  }
+
+  #item(chunks: number): MadeUpItem {
     const texts = Array.from({ length: chunks }, () => this.#language.text(WORDS_A_CHUNK))
     const title = `${this.#language.name()} ${this.#language.name()}`
     return itemOf(
@@ -92,6 +99,24 @@ export async function store(graph: GraphStore, library_uid: string, item: MadeUp
     updated_at,
   })
   await graph.replaceItemContent({ ...item, library_uid })
+}
+
+/** Stores the items, a few at a time. Milliseconds that it took; that of making them is in it. */
+export async function storeAll(
+  graph: GraphStore,
+  library_uid: string,
+  items: Generator<MadeUpItem>,
+  stored: (item: MadeUpItem) => void = () => {},
+): Promise<number> {
+  const started = performance.now()
+  const writer = async () => {
+    for (const item of items) {
+      await store(graph, library_uid, item)
+      stored(item)
+    }
+  }
+  await Promise.all(Array.from({ length: ITEMS_AT_ONCE }, writer))
+  return performance.now() - started
 }
 
 /** The title, and every name. */

@@ -3,15 +3,14 @@
  *
  *   npm run bench -- [PART…] [--quick] [--sizes N,N…] [--neo4j 5.26|2026] [--json FILE]
  *
- * A part is a name of `PARTS`, or `one-process` or `apart` for those of one mode; without any, all of them. `--quick`
- * takes small sizes: a check that all of it runs. `--sizes` are the chunks of the stores, ascending.
+ * A part is a name of `MEASURES`, or one of `GROUPS` for several; without any, all of them. `--quick` takes small sizes:
+ * a check that all of it runs. `--sizes` are the chunks of the stores, ascending.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, loadavg, release, tmpdir, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Bench, FULL, QUICK, type Sizes, say } from './bench.ts'
-import { measureBothModes } from './both-modes.ts'
 import { measureHops } from './hops.ts'
 import { measureIdentity } from './identity.ts'
 import { measureIngest } from './ingest.ts'
@@ -19,30 +18,30 @@ import { measureJobs } from './jobs.ts'
 import { measureMemory } from './memory.ts'
 import { measureRecall } from './recall.ts'
 import { markdown, type Report } from './report.ts'
-import { measureSearch } from './search.ts'
+import { measureSearchEmbedded, measureSearchNeo4j } from './search.ts'
 import { NEO4J_VERSIONS } from './servers.ts'
 import { measureSmallLibrary } from './small-library.ts'
 import { measureStart } from './start.ts'
 
 type Measure = (bench: Bench) => AsyncIterable<Report>
 
-const PARTS: Record<'one-process' | 'apart', Record<string, Measure>> = {
-  'one-process': {
-    ingest: once(measureIngest),
-    search: once(measureSearch),
-    'small-library': once(measureSmallLibrary),
-    start: once(measureStart),
-    memory: once(measureMemory),
-    identity: once(measureIdentity),
-  },
-  apart: {
-    hops: once(measureHops),
-    jobs: once(measureJobs),
-    'both-modes': measureBothModes,
-    recall: measureRecall,
-  },
+const MEASURES: Record<string, Measure> = {
+  ingest: once(measureIngest),
+  'search-embedded': measureSearchEmbedded,
+  'small-library': once(measureSmallLibrary),
+  start: once(measureStart),
+  memory: once(measureMemory),
+  identity: once(measureIdentity),
+  hops: once(measureHops),
+  jobs: once(measureJobs),
+  'search-neo4j': measureSearchNeo4j,
+  recall: measureRecall,
 }
-const MEASURES: Record<string, Measure> = { ...PARTS['one-process'], ...PARTS.apart }
+const GROUPS: Record<string, string[]> = {
+  'one-process': ['ingest', 'search-embedded', 'small-library', 'start', 'memory', 'identity'],
+  apart: ['hops', 'jobs', 'search-neo4j', 'recall'],
+  search: ['search-embedded', 'search-neo4j'],
+}
 
 function once(measure: (bench: Bench) => Promise<Report>): Measure {
   return async function* (bench) {
@@ -59,14 +58,14 @@ function machine(): string {
 function sizesFrom({ quick, sizes }: { quick: boolean; sizes?: string }): Sizes {
   const all = quick ? QUICK : FULL
   if (sizes === undefined) return all
-  const stores = sizes
+  const searched = sizes
     .split(',')
     .map(Number)
     .sort((a, b) => a - b)
-  if (stores.some((size) => !Number.isInteger(size) || size < 100)) {
+  if (searched.some((size) => !Number.isInteger(size) || size < 100)) {
     stop(`--sizes takes whole numbers from 100, by comma; not ${sizes}.`)
   }
-  return { ...all, stores, bothModes: stores, recall: stores }
+  return { ...all, store: searched.at(-1)!, searched, recall: searched }
 }
 
 function stop(reason: string): never {
@@ -83,15 +82,12 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'string' },
   },
 })
-const asked = positionals.length > 0 ? positionals : Object.keys(PARTS)
-const names = asked.flatMap((name) =>
-  name === 'one-process' || name === 'apart' ? Object.keys(PARTS[name]) : name,
-)
+const asked = positionals.length > 0 ? positionals : Object.keys(MEASURES)
+const names = asked.flatMap((name) => GROUPS[name] ?? name)
 const unknown = names.filter((name) => !(name in MEASURES))
 if (unknown.length > 0) {
-  stop(
-    `There is no part ${unknown.join(', ')}: take ${[...Object.keys(PARTS), ...Object.keys(MEASURES)].join(', ')}.`,
-  )
+  const known = [...Object.keys(GROUPS), ...Object.keys(MEASURES)]
+  stop(`There is no part ${unknown.join(', ')}: take ${known.join(', ')}.`)
 }
 const neo4j = NEO4J_VERSIONS.find((version) => version === options.neo4j)
 if (!neo4j) stop(`--neo4j takes ${NEO4J_VERSIONS.join(' or ')}; not ${options.neo4j}.`)

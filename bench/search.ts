@@ -1,97 +1,93 @@
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { SearchAnswer } from '@mnemosyne/contracts'
-import { queryTerms } from '@mnemosyne/graph'
-import type { RunningSystem } from '../test/system/harness.ts'
+import { measureAtOnce } from './at-once.ts'
 import { type Bench, say } from './bench.ts'
 import { type FilledFolder, openGraph } from './filled-folder.ts'
-import { percentile, type Report, spread } from './report.ts'
-import { startSystem } from './system.ts'
+import { productAt } from './http-search.ts'
+import { MadeUpContent, storeAll } from './made-up-content.ts'
+import { installPeer, PEER, Peer } from './peer.ts'
+import { type Report, seconds } from './report.ts'
+import { atOnceReport, stagesReport } from './search-reports.ts'
+import { measureStages, type Place, WORDS_A_QUESTION } from './search-stages.ts'
+import { openNeo4j } from './servers.ts'
+import { createLibrary, startSystem } from './system.ts'
 
-/** Searches of one kind before those of the next kind have their turn. */
-const IN_A_ROW = 20
-const WORDS_A_QUESTION = 8
-const VECTOR_K = 50
-const FULLTEXT_K = 30
+/** Large ones: Neo4j takes them in several times as fast as many small ones. */
+const CHUNKS_AN_ITEM = 250
 
-/** Where a search spends its time, over REST through the gateway, beside the model and the store alone. */
-export async function measureSearch(bench: Bench): Promise<Report> {
-  const measured = []
-  for (const chunks of bench.sizes.stores) measured.push(await searchIn(bench, chunks))
-  const stages = [...measured.at(-1)!.uncached.keys()]
-  const columns = measured.flatMap(({ chunks, uncached, cached }) => [
-    { head: `${chunks.toLocaleString('en')} chunks, new query`, times: uncached },
-    { head: 'repeated query', times: cached, chunks },
-  ])
-  const last = measured.at(-1)!
-  const cells = (stage: string) => columns.map(({ times }) => spread(times.get(stage) ?? []))
-  return {
-    title: 'Search by stage',
-    about: `Questions of ${WORDS_A_QUESTION} words over all of the store with all three retrievers and ${10} hits, one after another, through the gateway's socket; ${bench.sizes.searches} of each kind. Times in milliseconds: p50 / p95 / p99. The vector of a repeated query is known already. Model and store alone are asked the same questions in the same minutes: the store for ${VECTOR_K} by vector and ${FULLTEXT_K} by full text, one after the other.`,
-    columns: ['', ...columns.map(({ head }) => head)],
-    rows: [
-      ...stages.map((stage) => [labelOf(stage), ...cells(stage)]),
-      ['**seen by the client**', ...columns.map(({ times }) => `**${spread(times.get(CLIENT)!)}**`)],
-      ['bare model, query', ...measured.flatMap(({ model }) => [spread(model), ''])],
-      ['bare store: by vector', ...measured.flatMap(({ byVector }) => [spread(byVector), ''])],
-      ['bare store: by full text', ...measured.flatMap(({ byText }) => [spread(byText), ''])],
-    ].filter(([label]) => label !== CLIENT),
-    notes: [
-      '`embed` then `vector`, `fulltext` and `graph` run at the same time, so the stages add up to more than the whole; `graph` and `fuse` come in two halves, before and after the first scores. "In the service" is the time inside the search service; the rest up to the client is gateway, contracts and HTTP.',
-      `Aim: p50 under 25 ms at ${last.chunks.toLocaleString('en')} chunks for a new query, of which the model takes about 8.`,
-    ],
-    figures: Object.fromEntries(
-      measured.flatMap(({ chunks, uncached, cached, model }) => [
-        [`new_${chunks}_p50_ms`, percentile(uncached.get(CLIENT)!, 0.5)],
-        [`new_${chunks}_p95_ms`, percentile(uncached.get(CLIENT)!, 0.95)],
-        [`repeated_${chunks}_p50_ms`, percentile(cached.get(CLIENT)!, 0.5)],
-        [`repeated_${chunks}_p95_ms`, percentile(cached.get(CLIENT)!, 0.95)],
-        [`model_${chunks}_p50_ms`, percentile(model, 0.5)],
-      ]),
-    ),
+/** The product in one process, beside its parts and beside the peer. Two tables a size. */
+export async function* measureSearchEmbedded(bench: Bench): AsyncGenerator<Report> {
+  const peerPython = await installPeer().catch((error: Error) => {
+    say(`WITHOUT ${PEER}, which is not to be had: ${error.message}`)
+    return error
+  })
+  for (const chunks of bench.sizes.searched) {
+    await using closing = new AsyncDisposableStack()
+    const filled = await bench.filled(chunks)
+    const peer = peerPython instanceof Error ? undefined : await startPeer(bench, peerPython, filled)
+    if (peer) closing.use(peer)
+    const graph = closing.use(await openGraph(await copyOfStore(bench, filled)))
+    const system = closing.use(await startSystem(filled.dataDir, filled.token))
+    const notes = peer
+      ? [
+          `${PEER} has the same model file, passages and vectors, its hybrid index of faiss (approximate from 5,000 passages) and BM25, and the texts; it knows no users, scopes or explanations, and a cache of query vectors was added to it. Indexing took it ${seconds(peer.indexed * 1000)}, vectors known.`,
+        ]
+      : [`**Without ${PEER}**, which is not to be had: ${(peerPython as Error).message}`]
+    yield* measurePlace(
+      bench,
+      {
+        name: 'embedded',
+        chunks,
+        product: productAt(system),
+        graph,
+        libraries: [filled.large, filled.small.uid],
+        question: () => filled.question(WORDS_A_QUESTION),
+        peer,
+      },
+      notes,
+    )
   }
 }
 
-/** By stage, milliseconds of each search. */
-type Times = Map<string, number[]>
-
-const CLIENT = 'client'
-const labelOf = (stage: string) => (stage === 'total' ? 'in the service' : stage)
-
-async function searchIn(bench: Bench, chunks: number) {
-  const filled = await bench.filled(chunks)
-  const model = await bench.model()
-  const copy = await copyOfStore(bench, filled)
-  await using graph = await openGraph(copy)
-  await using system = await startSystem(filled.dataDir, filled.token)
-  const scope = { libraries: [filled.large, filled.small.uid] }
-  const times = {
-    uncached: new Map() as Times,
-    cached: new Map() as Times,
-    model: [] as number[],
-    byVector: [] as number[],
-    byText: [] as number[],
+/** The services apart, whose store grows from size to size. Two tables a size. */
+export async function* measureSearchNeo4j(bench: Bench): AsyncGenerator<Report> {
+  await using system = await bench.servers.system(bench.neo4j)
+  await using graph = await openNeo4j(system.servers.neo4jUrl)
+  const library = await createLibrary(system, 'notes')
+  const { dimensions } = (await bench.model()).model
+  const made = new MadeUpContent(dimensions, 3)
+  await graph.setUpVectors(dimensions)
+  let stored = 0
+  for (const chunks of bench.sizes.searched) {
+    const added = chunks - stored
+    say(`Neo4j ${bench.neo4j}: storing ${added} chunks`)
+    const took = await storeAll(graph, library, made.items(added, CHUNKS_AN_ITEM))
+    stored = chunks
+    yield* measurePlace(
+      bench,
+      {
+        name: `Neo4j ${bench.neo4j}`,
+        chunks,
+        product: productAt(system),
+        graph,
+        libraries: [library],
+        question: () => made.question(WORDS_A_QUESTION),
+      },
+      [`${added.toLocaleString('en')} chunks added through the graph port in ${seconds(took)}.`],
+    )
   }
-  const turn = async (count: number) => {
-    const questions = Array.from({ length: count }, () => filled.question(WORDS_A_QUESTION))
-    for (const question of questions) await timedSearch(system, question, times.uncached)
-    for (const question of questions) await timedSearch(system, question, times.cached)
-    const vectors: Float32Array[] = []
-    for (const question of questions) {
-      await timed(times.model, async () => vectors.push(await model.embedQuery(question, { cache: false })))
-    }
-    for (const [n, question] of questions.entries()) {
-      const text = queryTerms(question)
-      await timed(times.byVector, () => graph.vectorCandidates(scope, vectors[n]!, VECTOR_K))
-      await timed(times.byText, () => graph.fullTextCandidates(scope, text, FULLTEXT_K))
-    }
-  }
+}
 
-  say(`searching ${chunks} chunks`)
-  await turn(IN_A_ROW)
-  for (const kind of Object.values(times)) Array.isArray(kind) ? kind.splice(0) : kind.clear()
-  for (let done = 0; done < bench.sizes.searches; done += IN_A_ROW) await turn(IN_A_ROW)
-  return { chunks, ...times }
+async function* measurePlace(bench: Bench, place: Place, notes: string[]): AsyncGenerator<Report> {
+  const stages = await measureStages(place, await bench.model(), bench.sizes.searches)
+  yield stagesReport(place, stages, notes)
+  yield atOnceReport(place, await measureAtOnce(place, bench.sizes.callersSeconds * 1000), bench.sizes)
+}
+
+async function startPeer(bench: Bench, python: string, filled: FilledFolder): Promise<Peer> {
+  say(`${PEER}: indexing ${filled.chunks} passages`)
+  const modelDir = await bench.modelDir()
+  return Peer.start({ python, modelDir, folder: bench.newFolder(), passages: filled.passages() })
 }
 
 /** The product has the original open. */
@@ -100,24 +96,4 @@ async function copyOfStore(bench: Bench, { dataDir }: FilledFolder): Promise<str
   await mkdir(folder)
   await copyFile(join(dataDir, 'graph.db'), join(folder, 'graph.db'))
   return join(folder, 'graph.db')
-}
-
-async function timedSearch(system: RunningSystem, query: string, times: Times): Promise<void> {
-  const started = performance.now()
-  const { status, text, body } = await system.call('POST', '/library/api/search/', { query, limit: 10 })
-  const took = performance.now() - started
-  const answer = body as SearchAnswer
-  if (status !== 200 || answer.degraded.length > 0)
-    throw new Error(`The search went wrong: ${status} ${text}`)
-  for (const [stage, ms] of [...Object.entries(answer.timings_ms), [CLIENT, took] as const]) {
-    const known = times.get(stage)
-    if (known) known.push(ms)
-    else times.set(stage, [ms])
-  }
-}
-
-async function timed(times: number[], work: () => Promise<unknown>): Promise<void> {
-  const started = performance.now()
-  await work()
-  times.push(performance.now() - started)
 }

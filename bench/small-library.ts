@@ -7,7 +7,7 @@ const HITS = 10
 
 /** Whether a library of a hundredth of the store is searched as if it stood alone: against exact cosine, computed here. */
 export async function measureSmallLibrary(bench: Bench): Promise<Report> {
-  const filled = await bench.filled(bench.sizes.stores.at(-1)!)
+  const filled = await bench.filled(bench.sizes.store)
   const { uid: library_uid, vectors } = filled.small
   const model = await bench.model()
   await using system = await startSystem(filled.dataDir, filled.token)

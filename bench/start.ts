@@ -9,7 +9,7 @@ const ROOT = new URL('..', import.meta.url)
 
 /** From the command to the address, and to the first search that is answered. */
 export async function measureStart(bench: Bench): Promise<Report> {
-  const filled = await bench.filled(bench.sizes.stores.at(-1)!)
+  const filled = await bench.filled(bench.sizes.store)
   const cold: Start[] = []
   const warm: Start[] = []
   const npm: number[] = []

@@ -209,7 +209,13 @@ describe('the embedded store', () => {
 })
 
 describe('a thread', () => {
-  type Questions = { echo: (value: string) => string; die: () => void; fail: () => void }
+  type Questions = {
+    echo: (value: string) => string
+    echoed: () => number
+    block: (flag: SharedArrayBuffer) => void
+    die: () => void
+    fail: () => void
+  }
   const deaths: unknown[] = []
   const open = () =>
     new WorkerChannel<Questions>(new URL('./thread-that-dies.ts', import.meta.url), null, (error) =>
@@ -227,6 +233,25 @@ describe('a thread', () => {
     expect(await channel.ask('echo', ['two'])).toBe('two')
     await channel.close()
     expect(deaths).toHaveLength(1)
+  })
+
+  it('does nothing for those who have left', async () => {
+    const channel = open()
+    const flag = new Int32Array(new SharedArrayBuffer(4))
+    const blocked = channel.ask('block', [flag.buffer])
+    const caller = new AbortController()
+    const left = Array.from({ length: 20 }, () => channel.ask('echo', ['who asks?'], caller.signal))
+    const stays = channel.ask('echo', ['me'])
+    caller.abort(new Error('left'))
+    for (const one of await Promise.allSettled(left))
+      expect(one).toMatchObject({ status: 'rejected', reason: { message: 'left' } })
+    Atomics.store(flag, 0, 1)
+    Atomics.notify(flag, 0)
+    await blocked
+    expect(await stays).toBe('me')
+    // One was ready to go when its caller left.
+    expect(await channel.ask('echoed', [])).toBeLessThanOrEqual(2)
+    await channel.close()
   })
 
   it('passes faults of the program on as they are', async () => {

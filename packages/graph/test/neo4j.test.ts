@@ -12,6 +12,8 @@ import {
   queryTerms,
   type Scope,
 } from '../src/index.ts'
+import { Neo4jConnection } from '../src/neo4j/connection.ts'
+import { parseNeo4jUrl } from '../src/neo4j/url.ts'
 import { chunkContent, concept, itemContent, itemNode, libraryNode, store } from '../src/testing/index.ts'
 import { openTemporaryGraph } from './temporary-graph.ts'
 import { neo4jOptions } from './temporary-neo4j.ts'
@@ -150,6 +152,27 @@ await describeNeo4j('a Neo4j of one version', (lease) => {
     expect(await metrics.registry.metrics()).toContain(
       'mnemosyne_graph_query_duration_seconds_count{component="search",query="replaceItemContent"} 1',
     )
+  })
+
+  it('stops what it is at for those who leave', async () => {
+    await using server = await lease()
+    const connection = Neo4jConnection.to(parseNeo4jUrl(server.url))
+    const caller = new AbortController()
+    const ENDLESS = 'UNWIND range(1, 100000000000) AS n WITH n WHERE n < 0 RETURN count(n) AS n'
+    const asked = connection.until(caller.signal).read((tx) => tx.run(ENDLESS))
+    const running = async () => {
+      const rows = await cypher(
+        server.url,
+        'SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS query',
+      )
+      return rows.filter(({ query }) => query === ENDLESS).length
+    }
+    await expect.poll(running).toBe(1)
+    caller.abort(new Error('left'))
+    await expect(asked).rejects.toThrow('left')
+    await expect.poll(running).toBe(0)
+    expect(await connection.read((tx) => tx.run('RETURN 1 AS n'))).toEqual([{ n: 1 }])
+    await connection.close()
   })
 
   it('finishes a deletion that a crash cut short', async () => {

@@ -1,8 +1,16 @@
 import { serveQuestions } from '../src/embedded/channel.ts'
 
+let echoed = 0
+
 serveQuestions(() => ({
   questions: {
-    echo: (value: string) => value,
+    echo: (value: string) => {
+      echoed++
+      return value
+    },
+    echoed: () => echoed,
+    /** Until somebody sets the flag. */
+    block: (flag: SharedArrayBuffer) => void Atomics.wait(new Int32Array(flag), 0, 0),
     die: () => process.exit(3),
     fail: () => {
       throw new TypeError('a fault of the program')

@@ -362,6 +362,42 @@ describe('faults', () => {
     expect(performance.now() - started).toBeGreaterThan(990)
   })
 
+  it('of an endpoint that is too slow for queries: it is left alone for a while, and tried again', async () => {
+    await using it = await world({}, { breakAfter: 3, breakMs: 300 })
+    it.server.fail('hang')
+    const ask = (query: string) => it.embedder.embedQuery(query, { timeoutMs: 200 })
+    for (let n = 0; n < 3; n++)
+      expect(await refusal(ask(`query ${n}`))).toMatchObject({ code: 'endpoint_unavailable' })
+    const started = performance.now()
+    expect((await refusal(ask('one more'))).message).toMatch(/left alone/)
+    expect(performance.now() - started).toBeLessThan(100)
+    it.server.recover()
+    await expect
+      .poll(() =>
+        ask('again').then(
+          ({ length }) => length,
+          () => 0,
+        ),
+      )
+      .toBe(64)
+  })
+
+  it('are none of the endpoint when a query waits for others', async () => {
+    await using it = await world({}, { concurrency: 1, breakAfter: 2 })
+    it.server.fail('hang')
+    const asked = ['first', 'second', 'third'].map((query) =>
+      refusal(it.embedder.embedQuery(query, { timeoutMs: 400 })),
+    )
+    expect((await Promise.all(asked)).map(({ code }) => code)).toEqual([
+      'endpoint_unavailable',
+      'endpoint_busy',
+      'endpoint_busy',
+    ])
+    expect(it.server.requests).toHaveLength(1)
+    it.server.recover()
+    expect(await it.embedder.embedQuery('fourth', { timeoutMs: 400 })).toHaveLength(64)
+  })
+
   it('fails all of a call when a part fails, and sends no more of it', async () => {
     await using it = await world({}, { batchSize: 1, concurrency: 2 })
     it.server.fail({ status: 400, body: { error: 'no' } }, 1)

@@ -80,14 +80,14 @@ function embedderOver(
       return observe('passages', passages.length, () => endpoint.embedPassages(texts, signal))
     },
 
-    async embedQuery(query, { instruction, signal, cache: useCache = true } = {}) {
+    async embedQuery(query, { instruction, signal, timeoutMs, cache: useCache = true } = {}) {
       signal?.throwIfAborted()
       const text = forms.query(query, instruction)
       const key = queryKey(model, text, instruction)
       const known = useCache ? cache.get(key) : undefined
       if (useCache) observe.cache(known ? 'hit' : 'miss')
       if (known) return known
-      const vector = await observe('query', 1, () => endpoint.embedQuery(text, signal))
+      const vector = await observe('query', 1, () => endpoint.embedQuery(text, { signal, timeoutMs }))
       if (useCache) cache.set(key, vector)
       return vector
     },

@@ -81,6 +81,20 @@ describe.skipIf(!dir)('local embedder', () => {
     expect(tokenizer.encode('x '.repeat(2_000), 512)).toHaveLength(512)
   })
 
+  it('embeds no query whose caller has left while it waited', async () => {
+    const registry = new Registry()
+    await using embedder = await open(dir, 1, registry)
+    const caller = new AbortController()
+    const left = Array.from({ length: 100 }, (_, n) =>
+      embedder.embedQuery(`${n} ${'long '.repeat(500)}`, { signal: caller.signal }),
+    )
+    expect(await registry.metrics()).toMatch(/embedding_queue_length\{component="test"\} 98\b/)
+    caller.abort(new Error('left'))
+    for (const one of await Promise.allSettled(left)) expect(one.status).toBe('rejected')
+    expect(await registry.metrics()).toMatch(/embedding_queue_length\{component="test"\} 0\b/)
+    expect(await embedder.embedQuery('who stays')).toHaveLength(384)
+  })
+
   it('replaces a process that dies; calls in hand fail as retryable', async () => {
     const children: ChildProcess[] = []
     const watch = (message: unknown) => void children.push((message as { process: ChildProcess }).process)

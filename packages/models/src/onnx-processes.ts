@@ -203,7 +203,8 @@ export class OnnxProcesses {
   #dispatch(): void {
     for (const task of this.#urgent) {
       const slot = this.#soonestFree()
-      if (!slot) return
+      // What waits here is not done at all when its caller leaves.
+      if (!slot || urgentIn(slot) >= IN_HAND) return
       this.#urgent.delete(task)
       this.#give(slot, task)
     }
@@ -229,11 +230,6 @@ export class OnnxProcesses {
 
   /** An idle process, else the one with fewest urgent questions that has worked longest on what it runs. */
   #soonestFree(): Slot | undefined {
-    const urgentIn = (slot: Slot) =>
-      slot.inHand
-        .values()
-        .filter((task) => task.work.urgent)
-        .toArray().length
     return this.#slots
       .filter((slot) => slot.ready)
       .sort(
@@ -243,6 +239,13 @@ export class OnnxProcesses {
           a.since - b.since,
       )[0]
   }
+}
+
+function urgentIn({ inHand }: Slot): number {
+  return inHand
+    .values()
+    .filter((task) => task.work.urgent)
+    .toArray().length
 }
 
 /** It keeps nothing that would be lost. */

@@ -28,6 +28,11 @@ export interface EmbedOptions {
 export interface QueryOptions extends EmbedOptions {
   /** `false` asks the model even when the vector is known (benchmarks). */
   cache?: boolean
+  /**
+   * Milliseconds after which the vector is of no use: the call ends with an error by then where an endpoint is asked, and
+   * one that is slow so again and again is left alone for a while. A local model does not heed it.
+   */
+  timeoutMs?: number
 }
 
 /**

@@ -160,5 +160,6 @@ export {
   withTrace,
 } from './telemetry.ts'
 export { startTracing } from './tracing.ts'
+export { createTurns, type Turns } from './turns.ts'
 export { version } from './version.ts'
 export { within } from './within.ts'

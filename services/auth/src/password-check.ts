@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
+import { createTurns, DomainError } from '@mnemosyne/platform'
 import type { AuthContext, Tx } from './context.ts'
 import { assertNotLocked, countLogin, type LoginKey } from './login-failures.ts'
 import { hashPassword, isOutdated, isPassword } from './passwords.ts'
-import { createTurns } from './turns.ts'
 import type { UserRow } from './users.ts'
 
 /**
  * Each check takes 19 MiB and a processor for some 15 ms. Half of libuv's four threads are left to others, and a login
  * is answered within the two seconds that the gateway gives it.
  */
-const CHECKS = { atOnce: 2, patienceMs: 1_000, waitingEach: 10, waiting: 50 }
+const CHECKS = { atOnce: 2, patienceMs: 1_000, waitingEach: 10, waiting: 50, tooBusy }
 
 export type Checked =
   | {
@@ -40,7 +40,7 @@ export async function createCheckPassword(context: AuthContext): Promise<CheckPa
   return async (key, password, next) => {
     await assertNotLocked(context, key)
     // Counted in its turn: a login that gets none is not counted, or a flood from elsewhere could lock somebody out.
-    return turns(key.address, async () => {
+    return turns.take(key.address, async () => {
       const { locks } = await countLogin(context, key)
       const user = await context.sql.read
         .selectFrom('user')
@@ -58,6 +58,12 @@ export async function createCheckPassword(context: AuthContext): Promise<CheckPa
       return { right: true, user: { ...user, password_hash }, hash }
     })
   }
+}
+
+function tooBusy(): DomainError {
+  return new DomainError('TOO_BUSY', 'Too many people are signing in at this moment. Try again shortly.', {
+    retryAfterSeconds: 2,
+  })
 }
 
 /** For the audit log. */

@@ -2,6 +2,7 @@ import type { Ask, ChunkDetail } from '@mnemosyne/graph'
 import { follows } from './join.ts'
 import { NearDuplicates, shinglesOf } from './near-duplicates.ts'
 import type { Passages } from './passages.ts'
+import { createPauses } from './pauses.ts'
 
 /** So many of the first are looked at for duplicates of what is shown, even if the answer is full before. */
 const FOLDED_AMONG = 50
@@ -40,9 +41,13 @@ export async function choose(
   ask: Ask,
 ): Promise<Chosen> {
   const chooser = new Chooser(options)
+  const pause = createPauses()
   const first = options.fold_duplicates ? Math.max(options.limit, FOLDED_AMONG) : options.limit
   for (let at = 0, end = first; at < order.length && (at === 0 || !chooser.isFull); ) {
-    for (const passage of await passages.load(order.slice(at, end), ask)) chooser.consider(passage)
+    for (const passage of await passages.load(order.slice(at, end), ask)) {
+      await pause()
+      chooser.consider(passage)
+    }
     at = end
     end += options.limit
   }

@@ -24,6 +24,10 @@ export const searchConfig = z.object({
     'Passages that a re-ranker puts into its order, the best by fusion.',
   ),
   ...rerankerVariables,
+  SEARCH_MAX_CONCURRENT: about(
+    Count.max(1_000).default(32),
+    'Searches answered at once; twice as many wait for a second at most, the rest is refused with 503.',
+  ),
   SEARCH_PART_TIMEOUT_MS: about(Count.default(5_000), 'After this time an answer goes out without the part.'),
 })
 export type SearchConfig = z.infer<typeof searchConfig>

@@ -18,6 +18,14 @@ export const itemWithoutPassages = (status: string) =>
 export const searchUnavailable = (reasons: string[], cause?: unknown) =>
   new DomainError('SEARCH_UNAVAILABLE', `Nothing could be searched. ${reasons.join(' ')}`, { cause })
 
+/** More is asked for than can be answered in good time. */
+export const searchOverloaded = () =>
+  new DomainError(
+    'SEARCH_OVERLOADED',
+    'Too many searches are being answered at this moment. Search again in a few seconds.',
+    { retryAfterSeconds: 2 },
+  )
+
 /** The caller left before the answer. */
 export const searchCancelled = (cause: unknown) =>
   new DomainError('SEARCH_CANCELLED', 'The request was cancelled.', { cause })
@@ -30,4 +38,5 @@ export const ERROR_STATUS: Record<string, number> = {
   ITEM_WITHOUT_PASSAGES: 409,
   SEARCH_CANCELLED: 499,
   SEARCH_UNAVAILABLE: 503,
+  SEARCH_OVERLOADED: 503,
 }

@@ -45,11 +45,12 @@ export class Highlighter {
     const found: Match[] = []
     const isAscii = ASCII.test(text)
     for (const { 0: word, index } of text.matchAll(WORD)) {
-      if (!isAscii && UNSPACED.test(word)) found.push(...this.#matchesWithin(word, index))
+      if (!isAscii && UNSPACED.test(word)) this.#addWithin(found, word, index)
       else this.#add(found, word, index)
     }
     if (isAscii) return found
-    return found.map(({ range, term }) => ({ range: wholeCharacters(text, range), term }))
+    const characters = charactersOf(text)
+    return found.map(({ range, term }) => ({ range: wholeCharacters(characters, range), term }))
   }
 
   #add(found: Match[], word: string, index: number): void {
@@ -57,19 +58,16 @@ export class Highlighter {
     if (term !== null) found.push({ range: [index, index + word.length], term })
   }
 
-  #matchesWithin(word: string, index: number): Match[] {
-    const found: Match[] = []
+  #addWithin(found: Match[], word: string, index: number): void {
     let at = index
     for (const stretch of word.split(STRETCHES)) {
-      if (UNSPACED.test(stretch)) found.push(...this.#pairs(stretch, at))
+      if (UNSPACED.test(stretch)) this.#addPairs(found, stretch, at)
       else if (stretch !== '') this.#add(found, stretch, at)
       at += stretch.length
     }
-    return found
   }
 
-  #pairs(stretch: string, index: number): Match[] {
-    const found: Match[] = []
+  #addPairs(found: Match[], stretch: string, index: number): void {
     const characters = Array.from(stretch)
     let at = index
     for (const [position, character] of characters.entries()) {
@@ -83,7 +81,6 @@ export class Highlighter {
       }
       at += character.length
     }
-    return found
   }
 
   #match(word: string): string | null {
@@ -109,10 +106,19 @@ export function mergedRanges(ranges: Range[]): Range[] {
   return merged
 }
 
+/** A text with its characters, to be asked for as often as needed: to look for them copies the text. */
+export interface Characters {
+  text: string
+  segments: Intl.Segments
+}
+
+export function charactersOf(text: string): Characters {
+  return { text, segments: graphemes.segment(text) }
+}
+
 /** The range widened to whole characters as a reader sees them (UAX 29: with their marks, emoji with all their parts). */
-export function wholeCharacters(text: string, [start, end]: Range): Range {
+export function wholeCharacters({ text, segments }: Characters, [start, end]: Range): Range {
   if (start >= end) return [start, end]
-  const segments = graphemes.segment(text)
   const first = segments.containing(start)!
   const last = segments.containing(end - 1)!
   return [

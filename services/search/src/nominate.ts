@@ -28,6 +28,9 @@ const NOTHING: Omit<Nominations, 'text'> = {
   holding: undefined,
 }
 
+/** Of the time that a part is given: the model ends by itself within it, so that it is known to have been slow. */
+const OWN_TIME = 0.9
+
 /** Passages that hold the phrases in quotes and are nominated: more than an answer shows, since they come first. */
 const HOLDING_TOP_K = 2 * SEARCH_LIMIT_MAX
 /** As many of them are nominated by a query that only names something in quotes: the best of them is wanted. */
@@ -47,7 +50,8 @@ export async function nominate(
     const vectors = await parts.attempt('embed', async (signal) => {
       const state = embedder()
       if (state.embedder === null) throw new PartUnavailable(state.reason)
-      return embedQuery(state.embedder, query, scope, libraries, signal)
+      const timeoutMs = OWN_TIME * config.SEARCH_PART_TIMEOUT_MS
+      return embedQuery(state.embedder, query, scope, libraries, { signal, timeoutMs })
     })
     if (!vectors) return { vectors: undefined, vector: undefined }
     const vector = await parts.attempt('vector', (signal) =>

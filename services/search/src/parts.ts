@@ -22,11 +22,24 @@ export class PartUnavailable extends Error {
 
 class PartTimeout extends Error {
   readonly code = 'PART_TIMEOUT'
-
-  constructor(timeoutMs: number) {
-    super(`No answer within ${timeoutMs} ms.`)
-  }
 }
+
+const STORE = 'The graph store'
+/** Whom each stage waits for. */
+const ASKED: Record<Stage, string> = {
+  scope: STORE,
+  embed: 'The embedding model',
+  vector: STORE,
+  fulltext: STORE,
+  graph: STORE,
+  fuse: STORE,
+  rerank: 'The re-ranker',
+  load: STORE,
+  explain: STORE,
+}
+
+/** So many times the time of a part all of them have that can be done without, the re-ranker beside. */
+const TIMES_OF_A_PART = 2
 
 export interface SearchMetrics {
   stage(seconds: number, stage: Stage): void
@@ -61,12 +74,15 @@ export class Parts {
   readonly degraded: Degraded[] = []
   readonly #signal: AbortSignal
   readonly #timeoutMs: number
+  /** A time of `performance.now()`. */
+  readonly #deadline: number
   readonly #log: Logger
   readonly #metrics: SearchMetrics
 
   constructor(options: { signal: AbortSignal; timeoutMs: number; log: Logger; metrics: SearchMetrics }) {
     this.#signal = options.signal
     this.#timeoutMs = options.timeoutMs
+    this.#deadline = performance.now() + TIMES_OF_A_PART * options.timeoutMs
     this.#log = options.log
     this.#metrics = options.metrics
   }
@@ -81,11 +97,14 @@ export class Parts {
     }
   }
 
-  /** The result, or undefined when the part failed or was late. Rejects only when the caller has left. */
+  /**
+   * The result, or undefined when the part failed or was late, or the parts before it have taken all the time. Rejects
+   * only when the caller has left.
+   */
   async attempt<T>(
     stage: Stage,
     work: (signal: AbortSignal) => Promise<T>,
-    timeoutMs = this.#timeoutMs,
+    timeoutMs = Math.min(this.#timeoutMs, Math.ceil(this.#deadline - performance.now())),
   ): Promise<T | undefined> {
     try {
       return await this.#run(stage, work, timeoutMs)
@@ -103,7 +122,7 @@ export class Parts {
   async #run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     const started = performance.now()
     try {
-      return await span(`search ${stage}`, {}, () => this.#bounded(work, timeoutMs))
+      return await span(`search ${stage}`, {}, () => this.#bounded(stage, work, timeoutMs))
     } catch (error) {
       if (this.#signal.aborted) throw searchCancelled(error)
       throw error
@@ -122,13 +141,17 @@ export class Parts {
   }
 
   /** Ends with the work, its timeout or the caller, whichever is first, even if the work heeds no signal. */
-  async #bounded<T>(work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
+  async #bounded<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     this.#signal.throwIfAborted()
+    if (timeoutMs <= 0) throw new PartTimeout('No time was left for it: other parts were slow.')
     const late = new AbortController()
     const signal = AbortSignal.any([this.#signal, late.signal])
     const { promise: cut, reject } = Promise.withResolvers<never>()
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    const timer = setTimeout(() => late.abort(new PartTimeout(timeoutMs)), timeoutMs)
+    const timer = setTimeout(
+      () => late.abort(new PartTimeout(`${ASKED[stage]} gave no answer within ${timeoutMs} ms.`)),
+      timeoutMs,
+    )
     try {
       return await Promise.race([work(signal), cut])
     } finally {

@@ -2,6 +2,7 @@ import { phraseTerms, quotedPhrases, terms, words } from '@mnemosyne/graph'
 import type { Nominations } from './nominate.ts'
 import type { Parts } from './parts.ts'
 import type { Passages } from './passages.ts'
+import { createPauses } from './pauses.ts'
 
 /** What a passage shows of itself to a phrase. */
 interface Titled {
@@ -18,10 +19,13 @@ interface Phrase {
   run: string[]
 }
 
+/** Phrases of a query that are looked at, as many as full text looks for; what else is quoted is words. */
+const PHRASES_MAX = 16
+
 export function phrasesOf(query: string): Phrase[] {
-  return quotedPhrases(query)
-    .map((typed) => ({ typed: typed.trim(), run: phraseTerms(typed) }))
-    .filter(({ typed }) => typed !== '')
+  const typed = new Set(quotedPhrases(query).map((quoted) => quoted.trim()))
+  typed.delete('')
+  return [...typed].slice(0, PHRASES_MAX).map((phrase) => ({ typed: phrase, run: phraseTerms(phrase) }))
 }
 
 /**
@@ -40,7 +44,9 @@ export async function exactnessOf(
   const inQuestion = holding ? ranked.filter((uid) => holding.has(uid)) : ranked
   const exactness = new Map<string, Exactness>(inQuestion.map((uid) => [uid, holding ? 1 : 0]))
   const loaded = await parts.attempt('load', (signal) => passages.load(inQuestion, { signal }))
+  const pause = createPauses()
   for (const passage of loaded ?? []) {
+    await pause()
     const least = exactness.get(passage.chunk_uid)!
     exactness.set(passage.chunk_uid, holdsAll(passage, phrases, least))
   }
@@ -63,24 +69,39 @@ export function exactFirst(order: string[], exactness: Map<string, Exactness>, i
  * does not: to put all that hold it first cost 0.05 nDCG@10 on such questions, to put the best of them first nothing.
  */
 export function demandsPhrases(query: string): boolean {
-  const quoted = quotedPhrases(query)
+  const quoted = quotedPhrases(query).slice(0, PHRASES_MAX)
   const inside = quoted.map((typed) => phraseTerms(typed).length || words(typed).length)
-  const outside = terms(quoted.reduce((rest, typed) => rest.replace(typed, ' '), query))
+  const outside = terms(without(query, quoted))
   return quoted.length > 0 && outside.length <= inside.reduce((sum, count) => sum + count, 0)
+}
+
+/** The text without these parts of it, which stand in it in this order. */
+function without(text: string, parts: string[]): string {
+  let rest = ''
+  let at = 0
+  for (const part of parts) {
+    const start = text.indexOf(part, at)
+    rest += `${text.slice(at, start)} `
+    at = start + part.length
+  }
+  return rest + text.slice(at)
 }
 
 /** `least` is what is known already, and spares the analysis. */
 function holdsAll(passage: Titled, phrases: Phrase[], least: Exactness): Exactness {
-  if (phrases.every(({ typed }) => holdsLetters(passage, typed))) return 2
+  if (holdLetters(passage, phrases)) return 2
   if (least > 0) return least
   const [title, text] = [terms(passage.item_title), terms(passage.text)]
   return phrases.every(({ run }) => holdsRun(title, run) || holdsRun(text, run)) ? 1 : 0
 }
 
-/** Whether title or text hold the phrase but for case and white space, and not as a part of a longer word. */
-function holdsLetters({ item_title, text }: Titled, typed: string): boolean {
-  const wanted = folded(typed)
-  return [item_title, text].some((held) => standsIn(folded(held), wanted))
+/** Whether title or text hold each phrase but for case and white space, and not as a part of a longer word. */
+function holdLetters({ item_title, text }: Titled, phrases: Phrase[]): boolean {
+  const held = [folded(item_title), folded(text)]
+  return phrases.every(({ typed }) => {
+    const wanted = folded(typed)
+    return held.some((one) => standsIn(one, wanted))
+  })
 }
 
 const JOINS = /[\p{L}\p{N}\p{M}_]/u

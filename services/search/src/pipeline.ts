@@ -89,7 +89,7 @@ export async function runSearch(
   const { candidates, withheld } = await parts.need('load', async (signal) => {
     const { choices, withheld } = await choose(passages, reranking.order, { ...request, limit }, { signal })
     const input = { ranking, reranking, terms: text.terms }
-    return { candidates: presentCandidates(choices, input, request.explain), withheld }
+    return { candidates: await presentCandidates(choices, input, request.explain), withheld }
   })
   return {
     ...{ config: deps.config, request, parts, searchScope, text, nominations, used, exactness },

@@ -4,23 +4,24 @@ import type { Choice } from './choose.ts'
 import type { Ranking } from './fuse.ts'
 import { Highlighter } from './highlighter.ts'
 import { joinedPassage } from './join.ts'
+import { createPauses } from './pauses.ts'
 import { preview } from './preview.ts'
 import { fusedScore, rankByGraph, sourcesOf } from './ranking/shares.ts'
 import type { Reranking } from './rerank.ts'
 
 /** What was chosen, as the answer shows it. */
-export function presentCandidates(
+export async function presentCandidates(
   choices: Choice[],
   { ranking, reranking, terms }: { ranking: Ranking; reranking: Reranking; terms: string[] },
   explain: boolean,
-): Candidate[] {
+): Promise<Candidate[]> {
   const highlighter = new Highlighter(terms)
   const nominated = {
     vector: new Set(ranking.nominated.vector),
     fulltext: new Set(ranking.nominated.fulltext),
   }
   const explanation = explain ? explainer(ranking, reranking) : undefined
-  return choices.map(({ best, parts, duplicates }): Candidate => {
+  const present = ({ best, parts, duplicates }: Choice): Candidate => {
     const { chunk_uid } = best
     const shares = ranking.shares.get(chunk_uid)!
     const fused = fusedScore(shares)
@@ -38,7 +39,14 @@ export function presentCandidates(
       joined: parts.map((part) => part.chunk_uid),
       ...(explanation && { explanation: explanation(chunk_uid) }),
     }
-  })
+  }
+  const pause = createPauses()
+  const candidates: Candidate[] = []
+  for (const choice of choices) {
+    await pause()
+    candidates.push(present(choice))
+  }
+  return candidates
 }
 
 function whose(chunk: ChunkDetail) {

@@ -152,6 +152,18 @@ describe('the preview', () => {
     )
   })
 
+  test.each([
+    ['sentences', 'The keeper trimmed the lamp before the tide turned. ', 'which keeper trimmed the lamp?'],
+    ['ideographs', '启动之前必须给水泵灌水', '启动之前必须给水泵灌水'],
+  ])('of very many %s that are all looked for takes no long time', (_, sentence, query) => {
+    const text = sentence.repeat(Math.ceil(500_000 / sentence.length))
+    const started = performance.now()
+    const { text_preview, highlights } = preview(text, highlighter(query), 100)
+    // Two orders of magnitude less where time grows with the text and not with its square.
+    expect(performance.now() - started).toBeLessThan(1_000)
+    expect([text_preview.length > 1_000, highlights.length > 0]).toEqual([true, true])
+  })
+
   test('bears a flood of marks', () => {
     const { text_preview } = preview(`e${'\u0301'.repeat(5_000)}`, highlighter('e'))
     expect(text_preview.length).toBeLessThanOrEqual(600)

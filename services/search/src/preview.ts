@@ -1,4 +1,11 @@
-import { type Highlighter, type Match, mergedRanges, type Range, wholeCharacters } from './highlighter.ts'
+import {
+  charactersOf,
+  type Highlighter,
+  type Match,
+  mergedRanges,
+  type Range,
+  wholeCharacters,
+} from './highlighter.ts'
 
 /** About what an answer shows of a passage, in UTF-16 units. */
 const LENGTH = 500
@@ -7,6 +14,8 @@ const TOLERANCE = 100
 /** Of passages that are joined. */
 const LONGEST = 2_000
 const HIGHLIGHTS_MAX = 64
+/** Of a longer text, as many passages joined may be, the beginning is looked at. */
+const LOOKED_AT = 50_000
 /** A longer one is cut. */
 const LONGEST_WORD = 100
 
@@ -25,7 +34,8 @@ export interface Preview {
  * query: whole sentences where they fit, chosen by how many different query terms stand in it, then how many in all,
  * then how near to its middle they stand.
  */
-export function preview(text: string, highlighter: Highlighter, passages = 1): Preview {
+export function preview(whole: string, highlighter: Highlighter, passages = 1): Preview {
+  const text = whole.slice(0, LOOKED_AT)
   const matches = highlighter.matches(text)
   const [start, end] = bestWindow(text, matches, Math.min(LENGTH * passages, LONGEST))
   const inside = matches.map(({ range }) => range).filter((range) => range[0] >= start && range[1] <= end)
@@ -37,16 +47,19 @@ export function preview(text: string, highlighter: Highlighter, passages = 1): P
   }
 }
 
+/** One pass over the sentences: the matches in a window are told from those in the one before it. */
 function bestWindow(text: string, matches: Match[], length: number): Range {
   if (text.length <= length + TOLERANCE) return trimmed(text, [0, text.length])
   const starts = sentenceStarts(text)
+  const inside = new Inside(matches)
   let best: Range = [0, 0]
   let bestScore = -1
-  for (const [index, start] of starts.entries()) {
-    const window: Range = [start, windowEnd(text, starts, index, length)]
-    const inside = matches.filter(({ range }) => range[0] >= window[0] && range[1] <= window[1])
-    const score =
-      new Set(inside.map(({ term }) => term)).size * 1000 + inside.length + centring(window, inside)
+  let next = 0
+  for (const start of starts) {
+    while (next < starts.length && starts[next]! <= start + length) next++
+    const window: Range = [start, windowEnd(text, start, starts[next - 1]!, length)]
+    inside.moveTo(window)
+    const score = inside.differentTerms * 1000 + inside.size + centring(window, inside)
     if (score > bestScore) {
       best = window
       bestScore = score
@@ -56,10 +69,52 @@ function bestWindow(text: string, matches: Match[], length: number): Range {
   return trimmed(text, best)
 }
 
+/** The matches that lie in a window, which moves on: they stand in the order of the text. */
+class Inside {
+  readonly #matches: Match[]
+  readonly #counts = new Map<string, number>()
+  #first = 0
+  /** Behind the last. */
+  #end = 0
+
+  constructor(matches: Match[]) {
+    this.#matches = matches
+  }
+
+  get size(): number {
+    return this.#end - this.#first
+  }
+
+  get differentTerms(): number {
+    return this.#counts.size
+  }
+
+  /** From the first match to the end of the last; undefined without any. */
+  get extent(): Range | undefined {
+    if (this.size === 0) return undefined
+    return [this.#matches[this.#first]!.range[0], this.#matches[this.#end - 1]!.range[1]]
+  }
+
+  moveTo([start, end]: Range): void {
+    const matches = this.#matches
+    while (this.#end < matches.length && matches[this.#end]!.range[1] <= end) this.#count(this.#end++, 1)
+    // One that ends at a word may end a little before the last.
+    while (this.#end > this.#first && matches[this.#end - 1]!.range[1] > end) this.#count(--this.#end, -1)
+    while (this.#first < this.#end && matches[this.#first]!.range[0] < start) this.#count(this.#first++, -1)
+  }
+
+  #count(index: number, by: 1 | -1): void {
+    const { term } = this.#matches[index]!
+    const count = (this.#counts.get(term) ?? 0) + by
+    if (count > 0) this.#counts.set(term, count)
+    else this.#counts.delete(term)
+  }
+}
+
 /** 0 to 1: how near to the middle of the window its matches lie; breaks ties so that they are read in context. */
-function centring([start, end]: Range, inside: Match[]): number {
-  if (inside.length === 0) return 0
-  const middle = (inside[0]!.range[0] + inside.at(-1)!.range[1]) / 2
+function centring([start, end]: Range, { extent }: Inside): number {
+  if (!extent) return 0
+  const middle = (extent[0] + extent[1]) / 2
   return 1 - Math.abs(middle - (start + end) / 2) / (end - start)
 }
 
@@ -73,14 +128,15 @@ function sentenceStarts(text: string): number[] {
   return starts
 }
 
-/** The last sentence end within the length; in a sentence that is longer, the last space, else the last end of a word. */
-function windowEnd(text: string, starts: number[], index: number, length: number): number {
-  const start = starts[index]!
+/**
+ * `sentenceEnd`, the last one within the length, if it is not too near; in a sentence that is longer, the last space, else
+ * the last end of a word.
+ */
+function windowEnd(text: string, start: number, sentenceEnd: number, length: number): number {
   if (text.length - start <= length) return text.length
+  if (sentenceEnd > start + length / 2) return sentenceEnd
   const limit = start + length
-  const end = starts.findLast((next) => next > start + length / 2 && next <= limit)
-  if (end !== undefined) return end
-  const space = text.lastIndexOf(' ', limit)
+  const space = start + text.slice(start, limit + 1).lastIndexOf(' ')
   if (space > start + length / 2) return space
   // What follows matters too: a dictionary tells where words end.
   const around = text.slice(limit - LONGEST_WORD, limit + LONGEST_WORD)
@@ -90,9 +146,10 @@ function windowEnd(text: string, starts: number[], index: number, length: number
 
 /** Without white space at its ends, and without a part of a character (UAX 29) there. */
 function trimmed(text: string, range: Range): Range {
-  const [start, end] = wholeCharacters(text, range)
+  const characters = charactersOf(text)
+  const [start, end] = wholeCharacters(characters, range)
   const slice = text.slice(start, end)
   const from = start + (slice.length - slice.trimStart().length)
   const to = Math.max(from, end - (slice.length - slice.trimEnd().length))
-  return wholeCharacters(text, [from, to])
+  return wholeCharacters(characters, [from, to])
 }

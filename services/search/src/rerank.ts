@@ -77,13 +77,21 @@ async function scoreAll(
 ): Promise<Map<string, number>> {
   const instructionOf = new Map(libraries.map(({ uid, reranker_instruction }) => [uid, reranker_instruction]))
   const groups = Map.groupBy(documents, ({ library_uid }) => instructionOf.get(library_uid) ?? '')
-  const scored = await Promise.all(
-    [...groups].map(async ([instruction, group]) => {
-      const scores = await reranker.rerank(query, group.map(document), { instruction, signal })
-      return group.map(({ chunk_uid }, index) => [chunk_uid, scores[index]!] as const)
-    }),
-  )
-  return new Map(scored.flat())
+  const failed = new AbortController()
+  const either = AbortSignal.any([signal, failed.signal])
+  try {
+    const scored = await Promise.all(
+      [...groups].map(async ([instruction, group]) => {
+        const scores = await reranker.rerank(query, group.map(document), { instruction, signal: either })
+        return group.map(({ chunk_uid }, index) => [chunk_uid, scores[index]!] as const)
+      }),
+    )
+    return new Map(scored.flat())
+  } catch (error) {
+    // Half an order is none: the other calls are of no use any more.
+    failed.abort(error)
+    throw error
+  }
 }
 
 /** The whole passage, under its title and those headings that it does not begin with itself. */

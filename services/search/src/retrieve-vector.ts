@@ -19,7 +19,7 @@ export async function embedQuery(
   query: string,
   scope: Scope,
   libraries: LibraryNode[],
-  signal: AbortSignal,
+  limits: { signal: AbortSignal; timeoutMs: number },
 ): Promise<QueryVector[]> {
   if (!embedder.model.takesInstructions) {
     return [{ scope, vector: await embed() }]
@@ -35,7 +35,7 @@ export async function embedQuery(
   async function embed(instruction?: string): Promise<Float32Array> {
     const vector = await embedder.embedQuery(query, {
       ...(instruction !== undefined && { instruction }),
-      signal,
+      ...limits,
     })
     // One number that is none would spread to every score.
     if (!vector.every(Number.isFinite)) {

@@ -12,6 +12,7 @@ import {
   type Verifier,
 } from '@mnemosyne/platform'
 import { implement } from '@orpc/server'
+import { createAdmission } from './admission.ts'
 import type { SearchConfig } from './config.ts'
 import { ERROR_STATUS } from './errors.ts'
 import { explain } from './explain/explain.ts'
@@ -35,6 +36,7 @@ export interface SearchServiceDeps {
 export async function startSearch(deps: SearchServiceDeps): Promise<Service> {
   const { log, metrics, verify } = deps
   const searchDeps = { ...deps, metrics: searchMetrics(metrics) }
+  const admit = createAdmission(deps.config.SEARCH_MAX_CONCURRENT, metrics)
   const os = implement(searchContract).$context<RequestContext>()
   const readiness = () => ready(deps)
   return {
@@ -47,8 +49,12 @@ export async function startSearch(deps: SearchServiceDeps): Promise<Service> {
       verify,
       errorStatus: ERROR_STATUS,
       router: os.router({
-        search: os.search.handler(({ input, context }) => search(searchDeps, input, context)),
-        explain: os.explain.handler(({ input, context }) => explain(searchDeps, input, context)),
+        search: os.search.handler(({ input, context }) =>
+          admit(context, () => search(searchDeps, input, context)),
+        ),
+        explain: os.explain.handler(({ input, context }) =>
+          admit(context, () => explain(searchDeps, input, context)),
+        ),
       }),
     }),
     readiness,

@@ -47,7 +47,11 @@ const FAULTS: [string, (...args: unknown[]) => Promise<unknown>, RegExp][] = [
     },
     /The log has the reason/,
   ],
-  ['hangs', () => new Promise(() => {}), /^No answer within 1500 ms\.$/],
+  [
+    'hangs',
+    () => new Promise(() => {}),
+    /^The (graph store|embedding model) gave no answer within 1500 ms\.$/,
+  ],
 ]
 
 describe.each<[question: string, part: string, used: SearchType[]]>([
@@ -79,7 +83,12 @@ describe.each<[question: string, part: string, used: SearchType[]]>([
 describe('when the model', () => {
   test.each<[string, () => Promise<Float32Array>, string, RegExp]>([
     ['fails', () => Promise.reject(new Error('key sk-123')), 'embed', /The log has the reason/],
-    ['hangs', () => new Promise(() => {}), 'embed', /^No answer within 1500 ms\.$/],
+    [
+      'hangs',
+      () => new Promise(() => {}),
+      'embed',
+      /^The (graph store|embedding model) gave no answer within 1500 ms\.$/,
+    ],
     ['is another', async () => new Float32Array(8).fill(1), 'vector', /dimensions/],
     ['returns nothing', async () => new Float32Array(0), 'vector', /dimensions/],
     ['returns no numbers', async () => new Float32Array(1024).fill(Number.NaN), 'embed', /no number/],
@@ -164,6 +173,25 @@ describe('a store that answers wrongly', () => {
       whole.candidates.slice(2, 7).map(({ chunk_uid }) => chunk_uid),
     )
   })
+})
+
+test('when every part is slow, those that come last are left out, and the answer is in time', async () => {
+  const slowly = (name: 'libraries' | 'vectorCandidates' | 'scoreChunks' | 'mentions') => {
+    const own = world.graph[name].bind(world.graph) as (...args: unknown[]) => Promise<unknown>
+    world.broken.set(name, async (...args) => {
+      await new Promise((resolve) => setTimeout(resolve, 1_200))
+      return own(...args)
+    })
+  }
+  for (const name of ['libraries', 'vectorCandidates', 'scoreChunks', 'mentions'] as const) slowly(name)
+  const started = performance.now()
+  const answer = await search()
+  expect(performance.now() - started).toBeLessThan(4_000)
+  expect(first(answer)).toBe(uid('Pump manual 0'))
+  expect(answer.degraded.map(({ part }) => part)).toEqual(expect.arrayContaining(['fuse', 'graph']))
+  expect(answer.degraded.map(({ reason }) => reason).join()).toMatch(
+    /No time was left|gave no answer within \d+ ms/,
+  )
 })
 
 test.each([

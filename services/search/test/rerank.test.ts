@@ -26,9 +26,16 @@ afterAll(async () => {
   await server.close()
   await world.close()
 })
-beforeEach(() => {
-  server.recover()
+/** Calls that were given up may still be on their way: what was sent after them has been answered. */
+async function quiet(): Promise<void> {
+  await fetch(server.url)
+  await expect.poll(() => server.inHand).toBe(0)
   server.requests.length = 0
+}
+
+beforeEach(async () => {
+  server.recover()
+  await quiet()
   world.broken.clear()
   world.lines.length = 0
 })
@@ -239,7 +246,7 @@ describe('a re-ranker that is out costs only its order', () => {
   test('when it does not keep its own time', async () => {
     server.fail('hang')
     const answer = await search({}, await startWith(reranker, { RERANKER_TIMEOUT: '0.1' }))
-    expect(answer.reranker_skip_reason).toBe('No answer within 1100 ms.')
+    expect(answer.reranker_skip_reason).toBe('The re-ranker gave no answer within 1100 ms.')
   })
 
   test('and is left alone after a while, which readiness tells', async () => {
@@ -251,7 +258,7 @@ describe('a re-ranker that is out costs only its order', () => {
     })
     server.fail({ status: 500 })
     await search({}, served)
-    server.requests.length = 0
+    await quiet()
     const answer = await search({}, served)
     expect(server.requests).toEqual([])
     expect(answer.reranker_skip_reason).toMatch(/left alone/)

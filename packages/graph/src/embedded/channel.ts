@@ -65,14 +65,20 @@ export function serveQuestions(open: () => { questions: Questions; close: () => 
   port.postMessage({ kind: 'ready' } satisfies Reply)
 }
 
-interface Waiting {
+/** One being answered and one ready to go: what waits here can still be given up by those who leave. */
+const IN_HAND = 2
+
+interface Asked {
+  question: string
+  args: unknown[]
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
 }
 
 /**
  * The caller's side of one worker thread. The thread starts with the first question, and again with the next one
- * after it died; whoever was waiting for a dead thread gets GraphUnavailableError.
+ * after it died; whoever was waiting for a dead thread gets GraphUnavailableError. A question whose caller leaves is
+ * not asked any more, if its turn has not come.
  */
 export class WorkerChannel<Q extends Questions> {
   readonly #module: URL
@@ -80,7 +86,8 @@ export class WorkerChannel<Q extends Questions> {
   readonly #onDeath: (error: unknown) => void
   #worker: Worker | null = null
   #ready: Promise<void> | null = null
-  #waiting = new Map<number, Waiting>()
+  readonly #waiting = new Set<Asked>()
+  readonly #inHand = new Map<number, Asked>()
   #nextId = 1
   #closed = false
 
@@ -90,9 +97,9 @@ export class WorkerChannel<Q extends Questions> {
     this.#onDeath = onDeath
   }
 
-  /** Questions in hand. */
+  /** Questions in hand, and those that wait. */
   get load(): number {
-    return this.#waiting.size
+    return this.#inHand.size + this.#waiting.size
   }
 
   /** Starts the thread if it does not run; rejects when it can't open the store. */
@@ -102,7 +109,7 @@ export class WorkerChannel<Q extends Questions> {
     return this.#ready
   }
 
-  /** Asks one question. Buffers in `args` are copied; those in the answer are moved. */
+  /** Asks one question. Buffers in `args` are copied when its turn comes; those in the answer are moved. */
   async ask<K extends keyof Q & string>(
     question: K,
     args: Arguments<Q[K]>,
@@ -110,8 +117,7 @@ export class WorkerChannel<Q extends Questions> {
   ): Promise<Answer<Q[K]>> {
     signal?.throwIfAborted()
     await this.start()
-    const answer = this.#send(question, args) as Promise<Answer<Q[K]>>
-    return signal ? abortable(answer, signal) : answer
+    return this.#send(question, args, signal) as Promise<Answer<Q[K]>>
   }
 
   /** Waits for the questions in hand, then ends the thread. */
@@ -126,19 +132,38 @@ export class WorkerChannel<Q extends Questions> {
     if (this.#worker) await ended
   }
 
-  #send(question: string, args: unknown[]): Promise<unknown> {
-    const worker = this.#worker
-    if (!worker) return Promise.reject(new GraphUnavailableError('The graph store stopped. Try again.'))
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
+  async #send(question: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
+    signal?.throwIfAborted()
+    if (!this.#worker) throw new GraphUnavailableError('The graph store stopped. Try again.')
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const asked: Asked = { question, args, resolve, reject }
+    const leave = () => {
+      this.#waiting.delete(asked)
+      reject(signal?.reason)
+    }
+    signal?.addEventListener('abort', leave, { once: true })
+    this.#waiting.add(asked)
+    this.#dispatch()
+    try {
+      return await promise
+    } finally {
+      signal?.removeEventListener('abort', leave)
+    }
+  }
+
+  #dispatch(): void {
+    for (const asked of this.#waiting) {
+      if (this.#inHand.size >= IN_HAND) return
+      this.#waiting.delete(asked)
+      const { question, args } = asked
+      const id = this.#nextId++
       try {
-        worker.postMessage({ id, question, args } satisfies Request)
+        this.#worker!.postMessage({ id, question, args } satisfies Request)
+        this.#inHand.set(id, asked)
       } catch (error) {
-        this.#waiting.delete(id)
-        reject(error)
+        asked.reject(error)
       }
-    })
+    }
   }
 
   #spawn(): Promise<void> {
@@ -171,30 +196,23 @@ export class WorkerChannel<Q extends Questions> {
   }
 
   #settle(reply: Extract<Reply, { id: number | null }>): void {
-    const waiting = reply.id === null ? undefined : this.#waiting.get(reply.id)
-    if (reply.id === null || !waiting) return
-    this.#waiting.delete(reply.id)
-    if (reply.kind === 'answer') waiting.resolve(reply.value)
-    else waiting.reject(receive(reply.error))
+    const asked = reply.id === null ? undefined : this.#inHand.get(reply.id)
+    if (reply.id === null || !asked) return
+    this.#inHand.delete(reply.id)
+    this.#dispatch()
+    if (reply.kind === 'answer') asked.resolve(reply.value)
+    else asked.reject(receive(reply.error))
   }
 
   #buryWorker(error: unknown): void {
     this.#worker = null
     this.#ready = null
-    const waiting = [...this.#waiting.values()]
+    const lost = [...this.#inHand.values(), ...this.#waiting]
+    this.#inHand.clear()
     this.#waiting.clear()
-    for (const { reject } of waiting) reject(error)
+    for (const { reject } of lost) reject(error)
     if (!this.#closed) this.#onDeath(error)
   }
-}
-
-function abortable<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 /** Buffers that hold an answer's vectors, to be moved and not copied. */

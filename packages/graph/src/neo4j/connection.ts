@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import neo4j, { type Driver, type ManagedTransaction, type Session } from 'neo4j-driver'
 import { GraphUnavailableError } from '../errors.ts'
 import { graphFailure, isMadeAlready, isTransient } from './failures.ts'
@@ -25,9 +26,15 @@ const ATTEMPTS = 12
 /** A driver with bounded waiting. It opens connections as needed, so that the server may come and go. */
 export class Neo4jConnection {
   readonly #driver: Driver
+  readonly #signal: AbortSignal | undefined
 
-  constructor({ url, user, password }: Neo4jAddress) {
-    this.#driver = neo4j.driver(url, neo4j.auth.basic(user, password), {
+  private constructor(driver: Driver, signal?: AbortSignal) {
+    this.#driver = driver
+    this.#signal = signal
+  }
+
+  static to({ url, user, password }: Neo4jAddress): Neo4jConnection {
+    const driver = neo4j.driver(url, neo4j.auth.basic(user, password), {
       disableLosslessIntegers: true,
       connectionTimeout: 3_000,
       connectionAcquisitionTimeout: 5_000,
@@ -36,6 +43,12 @@ export class Neo4jConnection {
       notificationFilter: { minimumSeverityLevel: 'OFF' },
       telemetryDisabled: true,
     })
+    return new Neo4jConnection(driver)
+  }
+
+  /** The same connection for somebody who may leave: then the server is told to stop, and all rejects with the reason. */
+  until(signal: AbortSignal | undefined): Neo4jConnection {
+    return signal ? new Neo4jConnection(this.#driver, signal) : this
   }
 
   /** Such as `Neo4j/5.26.30`. */
@@ -81,21 +94,38 @@ export class Neo4jConnection {
     use: (session: Session) => Promise<T>,
   ): Promise<T> {
     for (let attempt = 1; ; attempt++) {
+      this.#signal?.throwIfAborted()
       try {
-        return await this.#bounded(deadline, async () => {
-          const session = this.#driver.session({ defaultAccessMode: mode })
-          try {
-            return await use(session)
-          } finally {
-            await session.close()
-          }
-        })
+        return await this.#bounded(deadline, () => this.#attempt(mode, use))
       } catch (error) {
+        this.#signal?.throwIfAborted()
         if (attempt === ATTEMPTS || !isTransient(error)) throw graphFailure(error)
         // Those who met in a deadlock must not meet again.
         const pause = Math.min(50 * 2 ** attempt, 2_000) * (0.5 + Math.random() / 2)
-        await new Promise((resolve) => setTimeout(resolve, pause))
+        await wait(pause, undefined, { signal: this.#signal }).catch(() => {})
       }
+    }
+  }
+
+  async #attempt<T>(mode: 'READ' | 'WRITE', use: (session: Session) => Promise<T>): Promise<T> {
+    const session = this.#driver.session({ defaultAccessMode: mode })
+    const signal = this.#signal
+    if (!signal) return use(session).finally(() => session.close())
+    const { promise: left, reject } = Promise.withResolvers<never>()
+    const leave = () => {
+      reject(signal.reason)
+      // The server stops what it is at: the driver sends it a RESET.
+      session.close().catch(() => {})
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    const answer = use(session)
+    // Whoever has left is told so, and not what became of the question.
+    answer.catch(() => {})
+    try {
+      return await Promise.race([answer, left])
+    } finally {
+      signal.removeEventListener('abort', leave)
+      if (!signal.aborted) await session.close()
     }
   }
 

@@ -98,7 +98,7 @@ class Neo4jGraph implements GraphStore {
     const address = parseNeo4jUrl(url)
     const { hostname, port } = new URL(address.url)
     this.#server = { 'server.address': hostname, 'server.port': Number(port) }
-    this.#db = new Neo4jConnection(address)
+    this.#db = Neo4jConnection.to(address)
     this.#leftOvers = new LeftOvers(this.#db, log)
   }
 
@@ -147,11 +147,11 @@ class Neo4jGraph implements GraphStore {
   vectorCandidates = (scope: Scope, vector: Float32Array, k: number, ask?: Ask) =>
     this.#ask(
       'vectorCandidates',
-      () => vectorCandidates(this.#db, { looks: this.#looks, samples: this.#samples }, scope, vector, k),
+      (db) => vectorCandidates(db, { looks: this.#looks, samples: this.#samples }, scope, vector, k),
       ask,
     )
   fullTextCandidates = (scope: Scope, query: TextQuery, k: number, ask?: Ask) =>
-    this.#ask('fullTextCandidates', () => fullTextCandidates(this.#db, this.#looks, scope, query, k), ask)
+    this.#ask('fullTextCandidates', (db) => fullTextCandidates(db, this.#looks, scope, query, k), ask)
   scoreChunks = (
     scope: Scope,
     uids: string[],
@@ -217,7 +217,7 @@ class Neo4jGraph implements GraphStore {
     ask?: Ask,
   ): Promise<Rest<F>[1]> {
     const work = read as unknown as (tx: Transaction, ...args: unknown[]) => Promise<Rest<F>[1]>
-    return this.#ask(question, () => this.#db.read((tx) => work(tx, ...(args as unknown[]))), ask)
+    return this.#ask(question, (db) => db.read((tx) => work(tx, ...(args as unknown[]))), ask)
   }
 
   #write<F extends (tx: Transaction, ...args: never[]) => Promise<unknown>>(
@@ -229,12 +229,11 @@ class Neo4jGraph implements GraphStore {
     return this.#ask(question, () => this.#db.write((tx) => work(tx, ...(args as unknown[]))))
   }
 
-  async #ask<T>(question: string, work: () => Promise<T>, ask?: Ask): Promise<T> {
+  async #ask<T>(question: string, work: (db: Neo4jConnection) => Promise<T>, ask?: Ask): Promise<T> {
     if (this.#closed) throw new GraphClosedError()
     ask?.signal?.throwIfAborted()
     const attributes = { ...this.#server, 'db.system.name': 'neo4j', 'db.operation.name': question }
-    const answer = this.#kept(this.#measure(question, attributes, work))
-    return ask?.signal ? untilAborted(answer, ask.signal) : answer
+    return this.#kept(this.#measure(question, attributes, () => work(this.#db.until(ask?.signal))))
   }
 
   #kept<T>(work: Promise<T>): Promise<T> {
@@ -242,16 +241,5 @@ class Neo4jGraph implements GraphStore {
     const over = () => this.#inHand.delete(work)
     work.then(over, over)
     return work
-  }
-}
-
-async function untilAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([answer, promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

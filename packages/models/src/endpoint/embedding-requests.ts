@@ -1,4 +1,6 @@
 import type { EndpointClient } from './endpoint-client.ts'
+import { EndpointUnavailable } from './errors.ts'
+import { EMBEDDING } from './kind.ts'
 import { bodyOf, refusesDimensions } from './refusal.ts'
 import { vectorsIn } from './reply.ts'
 
@@ -24,20 +26,30 @@ export class EmbeddingRequests {
     this.dimensions = options.dimensions
   }
 
-  /** The normalised vectors of `texts`, in order. Throws one of the errors in `errors.ts`, or the signal's reason. */
-  async embed(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
+  /**
+   * The normalised vectors of `texts`, in order, not waited for beyond `deadline`, a time of `performance.now()`. Throws
+   * one of the errors in `errors.ts`, or the signal's reason.
+   */
+  async embed(
+    texts: readonly string[],
+    signal: AbortSignal,
+    deadline = Number.POSITIVE_INFINITY,
+  ): Promise<Float32Array[]> {
+    const timeoutMs = Math.min(this.#timeoutMs, deadline - performance.now())
+    if (timeoutMs <= 0)
+      throw new EndpointUnavailable(`The ${EMBEDDING.name} was not done in time.`, { sendAgain: false })
     const asksDimensions = this.#asksDimensions
     const answer = await this.#client.post(
       { input: texts, ...(asksDimensions && { dimensions: this.#asked }) },
       {
-        timeoutMs: this.#timeoutMs,
+        timeoutMs,
         most: texts.length * (this.dimensions ?? MOST_DIMENSIONS) * BYTES_PER_NUMBER,
         signal,
       },
     )
     if (asksDimensions && refusesDimensions(answer)) {
       this.#asksDimensions = false
-      return this.embed(texts, signal)
+      return this.embed(texts, signal, deadline)
     }
     return vectorsIn(bodyOf(answer, this.#client.asked(texts)), texts.length, this.dimensions)
   }

@@ -4,7 +4,7 @@ import { EmbedderClosed } from '../port.ts'
 import { Batches } from './batches.ts'
 import { EmbeddingRequests } from './embedding-requests.ts'
 import { EndpointClient } from './endpoint-client.ts'
-import { EndpointUnavailable } from './errors.ts'
+import { EndpointBusy, EndpointUnavailable } from './errors.ts'
 import { EMBEDDING } from './kind.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
 
@@ -32,6 +32,7 @@ export interface EndpointOptions extends Partial<PatienceOptions> {
 
 /** As long as a readiness probe waits. */
 const PING_TIMEOUT_MS = 2_000
+const CROWDED = `Too many searches wait for the ${EMBEDDING.name}. Try again later.`
 
 /** The endpoint with its connections, lanes and patience: texts in their final form go in, vectors come out. */
 export class Endpoint {
@@ -80,10 +81,26 @@ export class Endpoint {
     return vector!.length
   }
 
-  async embedQuery(text: string, signal?: AbortSignal): Promise<Float32Array> {
+  /** Half of the time is for the line: whoever had the other half and was not answered was asking a slow endpoint. */
+  async embedQuery(
+    text: string,
+    { signal, timeoutMs }: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined } = {},
+  ): Promise<Float32Array> {
+    const crowded = new AbortController()
     const stop = this.#stopping(signal)
-    const [vector] = await this.#queries.add(() => this.#embed([text], stop), { signal: stop })
-    return vector!
+    const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
+    const leave = () => crowded.abort(new EndpointBusy(CROWDED, undefined))
+    const timer = timeoutMs === undefined ? undefined : setTimeout(leave, timeoutMs / 2)
+    const begin = () => {
+      clearTimeout(timer)
+      return this.#embed([text], stop, deadline)
+    }
+    try {
+      const [vector] = await this.#queries.add(begin, { signal: AbortSignal.any([stop, crowded.signal]) })
+      return vector!
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async embedPassages(texts: string[], signal?: AbortSignal): Promise<Float32Array[]> {
@@ -126,9 +143,9 @@ export class Endpoint {
     return stop
   }
 
-  #embed(texts: string[], stop: AbortSignal): Promise<Float32Array[]> {
+  #embed(texts: string[], stop: AbortSignal, deadline = Number.POSITIVE_INFINITY): Promise<Float32Array[]> {
     return this.#batches.send(texts, (batch) =>
-      this.#patience.keepTrying(() => this.#requests.embed(batch, stop), stop),
+      this.#patience.keepTrying(() => this.#requests.embed(batch, stop, deadline), stop, deadline),
     )
   }
 }

@@ -8,6 +8,7 @@ export {
   nginxExporterProgram,
 } from './deploy-tools.ts'
 export { freePorts } from './guarded-process.ts'
+export { execText } from './install.ts'
 export type { Neo4jVersion } from './neo4j-install.ts'
 export { startNeo4j } from './neo4j-server.ts'
 export { type NginxOptions, type NginxServer, nginxProgram, startNginx } from './nginx-server.ts'
