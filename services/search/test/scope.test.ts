@@ -112,7 +112,7 @@ const documents = fc.uniqueArray(
 const asked: fc.Arbitrary<Asked> = fc
   .record({
     readable: fc.subarray([...LIBRARIES], { minLength: 1 }),
-    way: fc.constantFrom('all', 'library', 'collection', 'type', 'type and library'),
+    way: fc.constantFrom('all', 'library', 'collection', 'collection', 'type', 'type and library'),
     n: fc.nat(),
   })
   .map(({ readable, way, n }) => {
