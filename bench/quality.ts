@@ -1,38 +1,42 @@
 /**
  * Measures retrieval quality on test collections in BEIR layout (`corpus.jsonl`, `queries.jsonl`, `qrels.tsv`):
  *
- *   npm run bench:quality -- --data DIR [--graph embedded|neo4j|both] [--neo4j 5.26|2026] [--limit N] [--check] [--json FILE]
+ *   npm run bench:quality -- --data DIR [--arrangement apart,mixed,small,long,jumbled|all] [--limit N] [--keep FOLDER]
+ *     [--graph embedded|neo4j|both] [--neo4j 5.26|2026] [--check] [--json FILE]
  *
  * DIR is a collection, or a folder of them. Every document is uploaded over REST and taken in as any other, every query is
  * asked over REST. Prints nDCG@10, recall@5, recall@50 and MRR@10 for each retriever alone, for vector and full text
- * fused, and for all of it. `--limit` takes at most so many documents. `--check` ends with 1 when fusion or the graph
- * loses to a part of it by more than 0.01 nDCG@10, or the modes differ by as much. `SEARCH_*` variables
- * apply.
+ * fused, and for all of it. `--arrangement` says how the collections lie in stores (`quality/arrangements.ts`): apart when
+ * it is not given. `--limit` takes at most so many documents of each. `--keep` leaves the filled data folders of the
+ * embedded mode in FOLDER, where the next run finds them and takes nothing in. `--check` ends with 1 when the final ranking
+ * is more than 0.005 below a part of it in nDCG@10 or recall@5, or the modes differ by more than 0.01 nDCG@10. `SEARCH_*`
+ * variables apply.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Neo4jVersion } from '@mnemosyne/platform/testing'
 import type { SystemClient } from '../test/system/client.ts'
 import { say } from './bench.ts'
-import { collectionFolders, limited, readCollection, type TestCollection } from './quality/collection.ts'
-import { measureWay, type TakenIn, takeIn, WAYS, type Way, type WayMeasured } from './quality/measure.ts'
-import { milliseconds, seconds } from './report.ts'
+import { ARRANGEMENTS, type Arrangement, type StorePlan } from './quality/arrangements.ts'
+import { collectionFolders, limited, readCollection } from './quality/collection.ts'
+import { type Filled, filled, filledAndKept, startTemporary } from './quality/filled-store.ts'
+import { measureWay, type Test, WAYS, type Way, type WayMeasured } from './quality/measure.ts'
+import { compareModes, lost, type Measured, plain, printFigures, printSummary } from './quality/print.ts'
+import type { TakenIn } from './quality/take-in.ts'
 import { NEO4J_VERSIONS, Servers } from './servers.ts'
-import { startSystem } from './system.ts'
 
-const TOLERANCE = 0.01
 const GRAPHS = ['embedded', 'neo4j'] as const
 type Graph = (typeof GRAPHS)[number]
-type Measured = Record<Way, WayMeasured>
 
 const { values } = parseArgs({
   options: {
     data: { type: 'string' },
+    arrangement: { type: 'string', default: 'apart' },
+    limit: { type: 'string' },
+    keep: { type: 'string' },
     graph: { type: 'string', default: 'embedded' },
     neo4j: { type: 'string', default: '5.26' },
-    limit: { type: 'string' },
     check: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
@@ -49,135 +53,86 @@ function graphsAsked(): readonly Graph[] {
   return one ? [one] : stop(`--graph takes embedded, neo4j or both; not ${values.graph}.`)
 }
 
+function arrangementsAsked(): Arrangement[] {
+  const known = Object.keys(ARRANGEMENTS) as Arrangement[]
+  if (values.arrangement === 'all') return known
+  return values.arrangement.split(',').map((name) => {
+    const one = known.find((other) => other === name.trim())
+    return one ?? stop(`--arrangement takes ${known.join(', ')} or all; not ${name}.`)
+  })
+}
+
+async function plansAsked(): Promise<StorePlan[]> {
+  if (values.data === undefined) stop('Say which collection: --data DIR')
+  const arrangements = arrangementsAsked()
+  const folders = await collectionFolders(values.data)
+  const whole = await Promise.all(folders.map(readCollection))
+  const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : Number(values.limit)
+  const collections = whole.map((collection) => limited(collection, limit))
+  return arrangements.flatMap((name) => ARRANGEMENTS[name](collections))
+}
+
 const searchVariables = () =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('SEARCH_')))
 
-/** The product in that mode, on empty stores. */
-async function start(
+/** The product in that mode, filled as planned. */
+function open(
+  { name, contents, fill }: StorePlan,
   graph: Graph,
   servers: Servers,
   version: Neo4jVersion,
-): Promise<AsyncDisposable & { system: SystemClient }> {
-  await using closing = new AsyncDisposableStack()
-  let system: SystemClient
+): Promise<Filled<TakenIn>> {
   if (graph === 'neo4j') {
-    system = closing.use(await servers.system(version, { envOf: { search: searchVariables() } }))
-  } else {
-    const folder = await mkdtemp(join(tmpdir(), 'mnemosyne-quality-'))
-    closing.defer(() => rm(folder, { recursive: true, force: true }))
-    system = closing.use(await startSystem(join(folder, 'data')))
+    const start = async (closing: AsyncDisposableStack) =>
+      closing.use(await servers.system(version, { envOf: { search: searchVariables() } }))
+    return filled(start, fill)
   }
-  const running = closing.move()
-  return { system, [Symbol.asyncDispose]: () => running.disposeAsync() }
+  if (values.keep === undefined) return filled(startTemporary, fill)
+  const folder = values.limit === undefined ? name : `${name}-${values.limit}`
+  return filledAndKept(join(resolve(values.keep), folder), contents, fill)
 }
 
-async function measure(
-  system: SystemClient,
-  collection: TestCollection,
-): Promise<{ taken: TakenIn; ways: Measured }> {
-  const taken = await takeIn(system, collection)
+async function measure(system: SystemClient, test: Test): Promise<Measured> {
   const ways: [Way, WayMeasured][] = []
   for (const { name, types } of WAYS) {
-    say(`${collection.name}: ${name}`)
-    ways.push([name, await measureWay(system, collection, taken, types)])
+    say(`${test.name}: ${name}`)
+    ways.push([name, await measureWay(system, test, types)])
   }
-  return { taken, ways: Object.fromEntries(ways) as Measured }
+  return Object.fromEntries(ways) as Measured
 }
-
-function print(collection: TestCollection, graph: Graph, taken: TakenIn, ways: Measured): void {
-  const { documents, queries, name } = collection
-  console.log(
-    `\n**${name}**, ${graph === 'neo4j' ? `Neo4j ${values.neo4j}` : graph}: ${documents.length} documents in ${taken.passages} passages, ${queries.length} queries; taken in within ${seconds(taken.took)}.\n`,
-  )
-  console.log('| retrievers | nDCG@10 | recall@5 | recall@50 | MRR@10 | ms, p50 |')
-  console.log('| --- | ---: | ---: | ---: | ---: | ---: |')
-  for (const way of WAYS) {
-    const { ndcg10, recall5, recall50, mrr10, p50 } = ways[way.name]
-    const cells = [ndcg10, recall5, recall50, mrr10].map((value) => value.toFixed(3))
-    console.log(`| ${[way.name, ...cells, milliseconds(p50)].join(' | ')} |`)
-  }
-}
-
-/**
- * What the modes answer differently; the faults are for `--check`. The graph alone is no fault: it gives many passages the
- * same score, and their uids, drawn anew with every taking in, choose which of them are looked at.
- */
-function compare(collection: TestCollection, embedded: Measured, neo4j: Measured): string[] {
-  console.log(`\n**${collection.name}**, Neo4j less embedded:\n`)
-  console.log('| retrievers | nDCG@10 | recall@50 | queries whose first 10 differ | as a set |')
-  console.log('| --- | ---: | ---: | ---: | ---: |')
-  const faults: string[] = []
-  for (const { name } of WAYS) {
-    const [one, other] = [embedded[name], neo4j[name]]
-    const difference = other.ndcg10 - one.ndcg10
-    const firstTen = (ranked: string[] | undefined) => ranked?.slice(0, 10) ?? []
-    const differing = (key: (ranked: string[]) => string) =>
-      [...one.rankings].filter(
-        ([query, ranked]) => key(firstTen(ranked)) !== key(firstTen(other.rankings.get(query))),
-      ).length
-    const cells = [
-      signed(difference),
-      signed(other.recall50 - one.recall50),
-      differing((ranked) => ranked.join('\n')),
-      differing((ranked) => ranked.toSorted().join('\n')),
-    ]
-    console.log(`| ${[name, ...cells].join(' | ')} |`)
-    if (name !== 'graph' && Math.abs(difference) > TOLERANCE) {
-      faults.push(`${collection.name}, ${name}: the modes differ by ${signed(difference)} nDCG@10.`)
-    }
-  }
-  return faults
-}
-
-const signed = (value: number) => `${value < 0 ? '' : '+'}${value.toFixed(3)}`
-
-/** Where the whole is worse than a part of it. */
-function lost(collection: TestCollection, graph: Graph, ways: Measured): string[] {
-  const wholes: [Way, Way[]][] = [
-    ['fused, no graph', ['vector', 'fulltext']],
-    ['final', ['vector', 'fulltext', 'graph', 'fused, no graph']],
-  ]
-  return wholes.flatMap(([whole, parts]) =>
-    parts
-      .filter((part) => ways[part].ndcg10 - ways[whole].ndcg10 > TOLERANCE)
-      .map((part) => `${collection.name}, ${graph}: "${whole}" loses to "${part}" in nDCG@10.`),
-  )
-}
-
-const plain = (ways: Measured) =>
-  Object.fromEntries(
-    Object.entries(ways).map(([way, { rankings, ...measured }]) => [
-      way,
-      { ...measured, rankings: Object.fromEntries(rankings) },
-    ]),
-  )
 
 async function main(): Promise<void> {
-  if (values.data === undefined) stop('Say which collection: --data DIR')
   const graphs = graphsAsked()
   const version = NEO4J_VERSIONS.find((one) => one === values.neo4j)
   if (!version) stop(`--neo4j takes ${NEO4J_VERSIONS.join(' or ')}; not ${values.neo4j}.`)
-  const folders = await collectionFolders(values.data)
+  if (values.keep !== undefined && values.graph === 'neo4j')
+    stop('--keep keeps only what the embedded mode takes in.')
+  const plans = await plansAsked()
   await using servers = new Servers()
   const faults: string[] = []
+  const measured: { name: string; mode: string; ways: Measured }[] = []
   const figures: Record<string, Record<string, unknown>> = {}
-  for (const path of folders) {
-    const whole = await readCollection(path)
-    const collection = values.limit ? limited(whole, Number(values.limit)) : whole
-    const found: Partial<Record<Graph, Measured>> = {}
+  for (const plan of plans) {
+    const found = new Map<string, { test: Test; ways: Partial<Record<Graph, Measured>> }>()
     for (const graph of graphs) {
-      // A store of its own: how rare a word is counts over all of the store.
-      await using started = await start(graph, servers, version)
-      const { taken, ways } = await measure(started.system, collection)
-      print(collection, graph, taken, ways)
-      // The few queries of a part of a collection tell nothing of fusion.
-      if (collection === whole) faults.push(...lost(collection, graph, ways))
-      found[graph] = ways
-      figures[collection.name] = { ...figures[collection.name], [graph]: plain(ways) }
-      if (values.json) await writeFile(values.json, `${JSON.stringify(figures, null, 1)}\n`)
+      const mode = graph === 'neo4j' ? `Neo4j ${version}` : graph
+      await using store = await open(plan, graph, servers, version)
+      for (const test of plan.tests(store.taken)) {
+        const ways = await measure(store.system, test)
+        printFigures(test, mode, store.taken, ways)
+        measured.push({ name: test.name, mode, ways })
+        // The few queries of a part of a collection tell nothing.
+        if (values.limit === undefined) faults.push(...lost(test, mode, ways))
+        found.set(test.name, { test, ways: { ...found.get(test.name)?.ways, [graph]: ways } })
+        figures[test.name] = { ...figures[test.name], [graph]: plain(ways) }
+        if (values.json) await writeFile(values.json, `${JSON.stringify(figures, null, 1)}\n`)
+      }
     }
-    if (found.embedded && found.neo4j) faults.push(...compare(collection, found.embedded, found.neo4j))
+    for (const { test, ways } of found.values()) {
+      if (ways.embedded && ways.neo4j) faults.push(...compareModes(test, ways.embedded, ways.neo4j))
+    }
   }
+  printSummary(measured)
   for (const fault of faults) console.log(`\n${fault}`)
   if (values.check && faults.length > 0) process.exitCode = 1
 }

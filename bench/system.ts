@@ -37,13 +37,15 @@ export async function ingest(
   system: SystemClient,
   workspace_id: string,
   files: readonly SourceFile[],
+  collection_uid?: string,
 ): Promise<Ingested> {
   const started = Date.now()
   const waiting = files.values()
   const accepted: Job[] = []
   const send = async () => {
     for (const file of waiting) {
-      const { status, text, body } = await system.upload({ workspace_id, source_ref: file.name }, file)
+      const fields = { workspace_id, source_ref: file.name, ...(collection_uid && { collection_uid }) }
+      const { status, text, body } = await system.upload(fields, file)
       if (status !== 202) throw new Error(`${file.name} was not taken: ${status} ${text}`)
       accepted.push(body)
     }
@@ -67,14 +69,21 @@ async function completed(system: SystemClient, jobId: string): Promise<Job> {
 /** The texts of all passages of the items, as the product cut them. */
 export async function passagesOf(system: SystemClient, itemUids: readonly string[]): Promise<string[]> {
   const texts: string[] = []
-  for (const uid of itemUids) {
-    for (let offset = 0; ; offset += 200) {
-      const page = await get<Chunk[]>(system, `/library/api/items/${uid}/chunks/?limit=200&offset=${offset}`)
-      texts.push(...page.map((chunk) => chunk.text))
-      if (page.length < 200) break
-    }
-  }
+  for (const uid of itemUids) texts.push(...(await chunksOf(system, uid)).map((chunk) => chunk.text))
   return texts
+}
+
+/** The passages of an item, in reading order. */
+export async function chunksOf(system: SystemClient, itemUid: string): Promise<Chunk[]> {
+  const chunks: Chunk[] = []
+  for (let offset = 0; ; offset += 200) {
+    const page = await get<Chunk[]>(
+      system,
+      `/library/api/items/${itemUid}/chunks/?limit=200&offset=${offset}`,
+    )
+    chunks.push(...page)
+    if (page.length < 200) return chunks
+  }
 }
 
 async function get<T>(system: SystemClient, path: string): Promise<T> {

@@ -8,7 +8,7 @@ export interface Document {
   text: string
 }
 
-interface Query {
+export interface Query {
   _id: string
   text: string
 }

@@ -1,16 +1,12 @@
-import type { SearchAnswer, SearchType } from '@mnemosyne/contracts'
+import type { Candidate, SearchAnswer, SearchType } from '@mnemosyne/contracts'
 import type { SystemClient } from '../../test/system/client.ts'
-import { say } from '../bench.ts'
-import type { SourceFile } from '../corpus.ts'
 import { median } from '../report.ts'
-import { createLibrary, ingest } from '../system.ts'
-import type { Document, TestCollection } from './collection.ts'
 import { judge, meanOf, type Quality } from './judge.ts'
+import type { Where } from './take-in.ts'
 
-/** Documents that are looked at; a document counts where its best passage stands. */
+/** What is looked at; what is judged counts where its best passage stands. */
 const DEEPEST = 50
 const PASSAGES_AT_MOST = 100
-const UPLOADED_TOGETHER = 200
 
 /** Each retriever alone, fused, and with the graph. */
 export const WAYS = [
@@ -25,54 +21,41 @@ export type Way = (typeof WAYS)[number]['name']
 export interface WayMeasured extends Quality {
   /** Of the whole search as the client sees it, milliseconds. */
   p50: number
-  /** The documents of each query, best first. */
+  /** What was judged of each question, best first. */
   rankings: Map<string, string[]>
 }
 
-/** A collection in the product: in a library of its own, with the document of each item. */
-export interface TakenIn {
-  library_uid: string
-  documentOf: Map<string, string>
-  passages: number
-  took: number
+export interface Question {
+  id: string
+  text: string
+  where: Where
+  /** What is relevant to it, with its grade. */
+  relevant: Map<string, number>
 }
 
-/** Uploads every document that has words, over REST, and waits for the jobs. */
-export async function takeIn(system: SystemClient, collection: TestCollection): Promise<TakenIn> {
-  const workspace = collection.name.slice(0, 64)
-  const library_uid = await createLibrary(system, workspace, 'nonfiction')
-  const files = collection.documents.filter(({ title, text }) => `${title}${text}`.trim() !== '').map(fileOf)
-  const taken: TakenIn = { library_uid, documentOf: new Map(), passages: 0, took: 0 }
-  const started = performance.now()
-  for (let at = 0; at < files.length; at += UPLOADED_TOGETHER) {
-    const { jobs } = await ingest(system, workspace, files.slice(at, at + UPLOADED_TOGETHER))
-    for (const { item_uid, source_ref, chunks_created } of jobs) {
-      taken.documentOf.set(item_uid, source_ref)
-      taken.passages += chunks_created
-    }
-    say(`${collection.name}: ${taken.documentOf.size} of ${files.length} documents`)
-  }
-  taken.took = performance.now() - started
-  return taken
+/** Questions whose figures belong together. */
+export interface Test {
+  name: string
+  /** What is in the store and where it is asked, in a sentence. */
+  about: string
+  questions: Question[]
+  /** Of a passage: the document that it is of, or the passage itself, as it is judged. */
+  judged: (passage: Candidate) => string
 }
 
-function fileOf({ _id, title, text }: Document): SourceFile {
-  return { name: _id, type: 'text/markdown', content: title === '' ? text : `# ${title}\n\n${text}\n` }
-}
-
-/** Asks every query in one way. */
+/** Asks every question in one way. */
 export async function measureWay(
   system: SystemClient,
-  collection: TestCollection,
-  taken: TakenIn,
+  { questions, judged }: Test,
   search_types: readonly SearchType[],
 ): Promise<WayMeasured> {
   const times: number[] = []
+  const results: Quality[] = []
   const rankings = new Map<string, string[]>()
-  for (const { _id, text } of collection.queries) {
+  for (const { id, text, where, relevant } of questions) {
     const started = performance.now()
     const request = {
-      ...{ query: text, library_uid: taken.library_uid, limit: PASSAGES_AT_MOST, search_types },
+      ...{ query: text, ...where, limit: PASSAGES_AT_MOST, search_types },
       // Copies are judged too.
       fold_duplicates: false,
     }
@@ -81,24 +64,25 @@ export async function measureWay(
     const answer = body as SearchAnswer
     if (status !== 200 || answer.degraded.length > 0)
       throw new Error(`The search went wrong: ${status} ${said}`)
-    rankings.set(_id, rankedDocuments(answer, taken.documentOf))
+    const ranked = ranking(answer, judged)
+    rankings.set(id, ranked)
+    results.push(judge(ranked, relevant))
   }
-  const judged = [...rankings].map(([query, ranked]) => judge(ranked, collection.judgements.get(query)!))
-  return { ...meanOf(judged), p50: median(times), rankings }
+  return { ...meanOf(results), p50: median(times), rankings }
 }
 
 /**
  * Passages of one score stand in an answer by their uids, which every taking in draws anew. Here, as in trec_eval, the
- * document's id decides, so that two runs can be compared.
+ * id of what is judged decides, so that two runs can be compared.
  */
-function rankedDocuments({ candidates }: SearchAnswer, documentOf: Map<string, string>): string[] {
+function ranking({ candidates }: SearchAnswer, judged: Test['judged']): string[] {
   const passages: { id: string; score: number; place: number }[] = []
-  for (const [index, { item_uid, fused_score }] of candidates.entries()) {
+  for (const [index, candidate] of candidates.entries()) {
     // What is left of sums in another order.
-    const score = Number(fused_score.toFixed(9))
+    const score = Number(candidate.fused_score.toFixed(9))
     const before = passages.at(-1)
     const place = before?.score === score ? before.place : index
-    passages.push({ id: documentOf.get(item_uid)!, score, place })
+    passages.push({ id: judged(candidate), score, place })
   }
   passages.sort((a, b) => a.place - b.place || (a.id < b.id ? -1 : 1))
   return [...new Set(passages.map(({ id }) => id))].slice(0, DEEPEST)

@@ -143,8 +143,8 @@ export interface World {
   close(): Promise<void>
 }
 
-/** A real embedded store with the libraries of Ada and Bob, and the search service over it. */
-export async function openWorld(): Promise<World> {
+/** A real embedded store with the libraries of Ada and Bob, or what it is filled with, and the search service over it. */
+export async function openWorld(fillStore: (graph: GraphStore) => Promise<void> = fill): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'mnemosyne-search-'))
   const registry = new Registry()
   const metrics = new Metrics(registry, 'search')
@@ -155,7 +155,7 @@ export async function openWorld(): Promise<World> {
     destination: new Writable({ write: (line, _, done) => done(void lines.push(String(line))) }),
   })
   const graph = await openEmbeddedGraph({ file: join(folder, 'graph.db'), log, metrics, clock: systemClock })
-  await fill(graph)
+  await fillStore(graph)
   const keys = await generateAssertionKeys('k1')
   const sign = await createSigner('gateway', keys)
   const verify = await createVerifier('search', publicKeys(keys))

@@ -1,17 +1,12 @@
+import { type Bm25Query, bm25Points } from '../bm25.ts'
 import type { Database } from './database.ts'
 import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
 import type { ResolvedScope } from './scope.ts'
+import type { TermSequence } from './term-ledger.ts'
 import { type Postings, TextSegment } from './text-segment.ts'
 
-const K1 = 0.9
-const B = 0.4
-
-/** What BM25 needs of a query and of the store. */
-export interface Bm25Query {
-  /** Weight: idf, times how often the query holds the term. */
-  terms: { number: number; weight: number }[]
-  averageLength: number
-}
+/** A query whose terms are numbers, as the store knows them. */
+export type NumberedQuery = Bm25Query<number>
 
 export interface ScoredChunk {
   chunk: number
@@ -34,7 +29,12 @@ export class TextIndex {
   /**
    * The `k` best chunks of the scope, and all that tie with the last of them; no order. With `among`, only those.
    */
-  best(scope: ResolvedScope, query: Bm25Query, k: number, among: ReadonlySet<number> | null): ScoredChunk[] {
+  best(
+    scope: ResolvedScope,
+    query: NumberedQuery,
+    k: number,
+    among: ReadonlySet<number> | null,
+  ): ScoredChunk[] {
     const scored = this.#scored(this.#segmentsOf(scope), query)
     const best = new Highest(k)
     for (const { segment, scores } of scored) {
@@ -57,10 +57,10 @@ export class TextIndex {
   }
 
   /** BM25 of single chunks of the scope's libraries; of others 0. */
-  scorer(scope: ResolvedScope, query: Bm25Query): (chunk: number) => number {
+  scorer(scope: ResolvedScope, query: NumberedQuery): (chunk: number) => number {
     const segments = query.terms.length === 0 ? [] : this.#segmentsOf(scope)
     const postings = new Map(
-      segments.map((segment) => [segment, query.terms.map(({ number }) => segment.postingsOf(number))]),
+      segments.map((segment) => [segment, query.terms.map(({ term }) => segment.postingsOf(term))]),
     )
     return (chunk) => {
       for (const segment of segments) {
@@ -71,8 +71,20 @@ export class TextIndex {
     }
   }
 
+  /** The terms of single chunks of the scope's libraries, in the order of the text. */
+  sequences(scope: ResolvedScope): (chunk: number) => TermSequence | undefined {
+    const segments = this.#segmentsOf(scope)
+    return (chunk) => {
+      for (const segment of segments) {
+        const row = segment.rowOf(chunk)
+        if (row !== undefined) return segment.sequences[row]
+      }
+      return undefined
+    }
+  }
+
   /** BM25 of every row of each segment; 0 where it holds no term. */
-  #scored(segments: TextSegment[], query: Bm25Query): { segment: TextSegment; scores: Float64Array }[] {
+  #scored(segments: TextSegment[], query: NumberedQuery): { segment: TextSegment; scores: Float64Array }[] {
     const rows = segments.reduce((sum, { chunks }) => sum + chunks.length, 0)
     if (rows > this.#scores.length) this.#scores = new Float64Array(rows)
     else this.#scores.fill(0, 0, rows)
@@ -125,29 +137,29 @@ function isAsked(
   )
 }
 
-function addScores(scores: Float64Array, segment: TextSegment, { terms, averageLength }: Bm25Query): void {
+function addScores(
+  scores: Float64Array,
+  segment: TextSegment,
+  { terms, averageLength }: NumberedQuery,
+): void {
   const { rows, counts, lengths } = segment
-  for (const { number, weight } of terms) {
-    const [start, end] = segment.postingsOf(number)
+  for (const { term, times, idf } of terms) {
+    const [start, end] = segment.postingsOf(term)
     for (let i = start; i < end; i++) {
       const row = rows[i]!
-      scores[row]! += bm25(weight, counts[i]!, lengths[row]!, averageLength)
+      scores[row]! += bm25Points(times * idf, counts[i]!, lengths[row]!, averageLength)
     }
   }
 }
 
-function scoreOf(segment: TextSegment, row: number, postings: Postings[], query: Bm25Query): number {
+function scoreOf(segment: TextSegment, row: number, postings: Postings[], query: NumberedQuery): number {
   const length = segment.lengths[row]!
   let score = 0
-  for (const [i, { weight }] of query.terms.entries()) {
+  for (const [i, { times, idf }] of query.terms.entries()) {
     const count = segment.countIn(row, postings[i]!)
-    if (count > 0) score += bm25(weight, count, length, query.averageLength)
+    if (count > 0) score += bm25Points(times * idf, count, length, query.averageLength)
   }
   return score
-}
-
-function bm25(weight: number, count: number, length: number, averageLength: number): number {
-  return (weight * count * (K1 + 1)) / (count + K1 * (1 - B + (B * length) / averageLength))
 }
 
 /** The `k` highest of many numbers above 0. */

@@ -1,26 +1,37 @@
+import { bm25Query, scoredFor } from '../bm25.ts'
 import type { ChunkScore, Scope, TextHit, TextQuery } from '../port.ts'
 import { chunksInScope, uidsOf } from './chunk-reads.ts'
 import type { Database } from './database.ts'
+import type { PairScores } from './pair-scores.ts'
 import { type ResolvedScope, resolveScope } from './scope.ts'
-import type { Bm25Query, TextIndex } from './text-index.ts'
+import type { NumberedQuery, TextIndex } from './text-index.ts'
 import type { VectorIndex } from './vector-index.ts'
 
-const MAX_TERMS = 64
+/** Of a longer query no more words are looked at. */
+const MAX_WORDS = 1_000
 const MAX_PHRASES = 16
 
 export function fullTextCandidates(
   db: Database,
-  index: TextIndex,
+  { texts, pairs }: { texts: TextIndex; pairs: PairScores },
   scope: Scope,
   { terms, phrases }: TextQuery,
   k: number,
 ): TextHit[] {
   const resolved = resolveScope(db, scope)
-  const query = bm25Query(db, terms.length > 0 ? terms : phrases.flat())
+  const query = numbered(db, terms.length > 0 ? terms : phrases.flat())
   if (resolved.libraries.length === 0 || query.terms.length === 0 || k < 1) return []
   const among = phrases.length === 0 ? null : chunksWithPhrases(db, resolved, phrases.slice(0, MAX_PHRASES))
   if (among?.size === 0) return []
-  const found = index.best(resolved, query, k, among)
+  const best = texts.best(resolved, query, scoredFor(k), among)
+  const ofPairs = pairs.of(
+    query,
+    texts.sequences(resolved),
+    best.map(({ chunk }) => chunk),
+  )
+  const scored = best.map(({ chunk, bm25 }) => ({ chunk, bm25: bm25 + (ofPairs.get(chunk) ?? 0) }))
+  const last = scored.map(({ bm25 }) => bm25).sort((a, b) => b - a)[Math.min(k, scored.length) - 1] ?? 0
+  const found = scored.filter(({ bm25 }) => bm25 >= last)
   const uids = uidsOf(
     db,
     found.map(({ chunk }) => chunk),
@@ -33,18 +44,25 @@ export function fullTextCandidates(
 
 export function scoreChunks(
   db: Database,
-  { texts, vectors }: { texts: TextIndex; vectors: VectorIndex },
+  { texts, pairs, vectors }: { texts: TextIndex; pairs: PairScores; vectors: VectorIndex },
   scope: Scope,
   uids: string[],
   { vector, terms }: { vector?: Float32Array | null; terms: string[] },
 ): ChunkScore[] {
   const resolved = resolveScope(db, scope)
-  const bm25 = texts.scorer(resolved, bm25Query(db, terms))
+  const query = numbered(db, terms)
+  const ofTerms = texts.scorer(resolved, query)
   const cosine = vector ? vectors.scorer(resolved, vector) : () => null
-  return chunksInScope(db, resolved, uids).map(({ id, chunk_uid }) => ({
+  const chunks = chunksInScope(db, resolved, uids)
+  const ofPairs = pairs.of(
+    query,
+    texts.sequences(resolved),
+    chunks.map(({ id }) => id),
+  )
+  return chunks.map(({ id, chunk_uid }) => ({
     chunk_uid,
     cosine: cosine(id),
-    bm25: bm25(id),
+    bm25: ofTerms(id) + (ofPairs.get(id) ?? 0),
   }))
 }
 
@@ -81,28 +99,18 @@ function numberOf(db: Database, term: string): { id: number; df: number } | unde
   return db.get<{ id: number; df: number }>('SELECT id, df FROM terms WHERE term = ?', term)
 }
 
-/** The distinct terms that the store knows, by rising document frequency; of too many the rarest. */
-function bm25Query(db: Database, terms: string[]): Bm25Query {
+function numbered(db: Database, terms: string[]): NumberedQuery {
   const totals = new Map(
     db
       .all<{ name: string; value: number }>('SELECT name, value FROM totals')
       .map((row) => [row.name, row.value]),
   )
-  const chunks = totals.get('chunks')!
-  const repeats = new Map<string, number>()
-  for (const term of terms.slice(0, 1000)) repeats.set(term, (repeats.get(term) ?? 0) + 1)
-  const known = [...repeats]
-    .flatMap(([term, times]) => {
+  const asked = terms.slice(0, MAX_WORDS)
+  const known = new Map(
+    [...new Set(asked)].flatMap((term) => {
       const row = numberOf(db, term)
-      return row ? [{ number: row.id, df: row.df, times }] : []
-    })
-    .sort((a, b) => a.df - b.df)
-    .slice(0, MAX_TERMS)
-  return {
-    terms: known.map(({ number, df, times }) => ({
-      number,
-      weight: times * Math.log(1 + (chunks - df + 0.5) / (df + 0.5)),
-    })),
-    averageLength: totals.get('length')! / Math.max(chunks, 1),
-  }
+      return row ? [[term, { term: row.id, df: row.df }] as const] : []
+    }),
+  )
+  return bm25Query(asked, known, { chunks: totals.get('chunks')!, length: totals.get('length')! })
 }

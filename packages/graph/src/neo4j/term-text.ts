@@ -16,9 +16,9 @@ function part({ stream, extras }: Analysis): string {
   return extras.length === 0 ? stream.join(' ') : `${stream.join(' ')} | ${extras.join(' ')}`
 }
 
-/** The terms in the order of the text, repeats kept. */
-export function termsOf(stored: string): string[] {
-  return stored.split(' ').filter((term) => term !== BREAK && term !== '')
+/** The terms in the order of the text, repeats kept, in stretches that no phrase reaches across. */
+export function runsOf(stored: string): string[][] {
+  return stored.split(` ${BREAK} `).map((run) => run.split(' ').filter((term) => term !== ''))
 }
 
 /** For many texts under one title. */

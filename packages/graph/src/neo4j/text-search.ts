@@ -1,29 +1,19 @@
+import { type Bm25Query, bm25Points, bm25Query, pairPoints, scoredFor } from '../bm25.ts'
 import type { ChunkScore, Scope, TextHit, TextQuery } from '../port.ts'
 import { int, type Neo4jConnection, type Transaction } from './connection.ts'
 import { type Look, type Looks, PRESENT_CHUNKS } from './retrieval.ts'
 import { TEXT_INDEX } from './schema.ts'
 import { CHUNKS_ASKED, inOrder, inScope, scopeParameters, scopeStart } from './scope.ts'
-import { phraseClause, scopeClauses, termsClause, termsOf } from './term-text.ts'
+import { phraseClause, runsOf, scopeClauses, termsClause } from './term-text.ts'
 import { COSINE, checkDimensions, queryVector } from './vector-search.ts'
 
-const MAX_TERMS = 64
+/** Of a longer query no more words are looked at. */
+const MAX_WORDS = 1_000
 const MAX_PHRASES = 16
 /** Lucene takes at most 1,024 clauses. */
 const LIBRARIES_AT_ONCE = 500
-/** Lucene ranks with k1 1.2 and b 0.75; the best by ours are among so many times as many of its best. */
-const SPARE = 5
-const FETCHED_AT_LEAST = 150
+/** Lucene ranks with k1 1.2 and b 0.75, and by single terms: the best by ours are among more of its best. */
 const MOST_FETCHED = 100_000
-
-const K1 = 0.9
-const B = 0.4
-
-/** What BM25 needs of a query and of the store. */
-interface Bm25Query {
-  /** Rarest first. Weight: idf, times how often the query holds the term. */
-  terms: { term: string; times: number; weight: number }[]
-  averageLength: number
-}
 
 export async function fullTextCandidates(
   db: Neo4jConnection,
@@ -34,7 +24,7 @@ export async function fullTextCandidates(
 ): Promise<TextHit[]> {
   const { libs, query } = await db.read(async (tx) => ({
     libs: await librariesOf(tx, scope),
-    query: await bm25Query(tx, terms.length > 0 ? terms : phrases.flat()),
+    query: (await weighed(tx, terms.length > 0 ? terms : phrases.flat())).query,
   }))
   const wanted = termsClause(query.terms)
   const asked = phrases.slice(0, MAX_PHRASES).map(phraseClause)
@@ -56,10 +46,10 @@ async function candidates(
   looks: Looks,
   scope: Scope,
   lucene: string,
-  query: Bm25Query,
+  query: Bm25Query<string>,
   k: number,
 ): Promise<TextHit[]> {
-  for (let fetch = Math.max(k * SPARE, FETCHED_AT_LEAST); ; fetch *= 4) {
+  for (let fetch = scoredFor(k); ; fetch *= 4) {
     const { hits, more } = await looks.settled(() => lookIntoIndex(db, scope, lucene, query, fetch))
     // Too few are left of many: chunks that are not seen any more, or not yet, have taken the places.
     if (hits.length >= k * 2 || !more || fetch >= MOST_FETCHED) return hits
@@ -70,7 +60,7 @@ async function lookIntoIndex(
   db: Neo4jConnection,
   scope: Scope,
   lucene: string,
-  query: Bm25Query,
+  query: Bm25Query<string>,
   fetch: number,
 ): Promise<Look<{ hits: TextHit[]; more: boolean }>> {
   const [row] = await db.read((tx) =>
@@ -97,8 +87,8 @@ export async function scoreChunks(
   uids: string[],
   { vector, terms }: { vector?: Float32Array | null; terms: string[] },
 ): Promise<ChunkScore[]> {
-  const query = await bm25Query(tx, terms)
-  if (vector) checkDimensions(query.dimensions, vector)
+  const { query, dimensions } = await weighed(tx, terms)
+  if (vector) checkDimensions(dimensions, vector)
   const cosine = vector ? `CASE WHEN c.embedding IS NULL THEN null ELSE ${COSINE} END` : 'null'
   const rows = await tx.run<{ uid: string; terms: string; cosine: number | null }>(
     `${scopeStart(scope)} ${CHUNKS_ASKED} RETURN c.uid AS uid, c.terms AS terms, ${cosine} AS cosine`,
@@ -115,56 +105,46 @@ async function librariesOf(tx: Transaction, scope: Scope): Promise<string[]> {
   return row!.libs
 }
 
-/** The distinct terms that the store knows, by rising document frequency; of too many the rarest. */
-async function bm25Query(
+async function weighed(
   tx: Transaction,
   terms: string[],
-): Promise<Bm25Query & { dimensions: number | null }> {
-  const repeats = new Map<string, number>()
-  for (const term of terms.slice(0, 1000)) {
-    const known = term.toWellFormed()
-    repeats.set(known, (repeats.get(known) ?? 0) + 1)
-  }
+): Promise<{ query: Bm25Query<string>; dimensions: number | null }> {
+  const asked = terms.slice(0, MAX_WORDS).map((term) => term.toWellFormed())
   const [row] = await tx.run<{
     chunks: number
     length: number
     dimensions: number | null
-    known: [string, number][]
+    found: [string, number][]
   }>(
     `MATCH (store:GraphStore {name: 'store'})
      RETURN store.chunks AS chunks, store.length AS length, store.dimensions AS dimensions,
-       COLLECT { UNWIND $terms AS term MATCH (t:Term {term: term}) RETURN [t.term, t.df] } AS known`,
-    { terms: [...repeats.keys()] },
+       COLLECT { UNWIND $terms AS term MATCH (t:Term {term: term}) RETURN [t.term, t.df] } AS found`,
+    { terms: [...new Set(asked)] },
   )
-  const { chunks, length, dimensions, known } = row!
-  return {
-    terms: known
-      .sort((a, b) => a[1] - b[1])
-      .slice(0, MAX_TERMS)
-      .map(([term, df]) => {
-        const times = repeats.get(term)!
-        return { term, times, weight: times * Math.log(1 + (chunks - df + 0.5) / (df + 0.5)) }
-      }),
-    averageLength: length / Math.max(chunks, 1),
-    dimensions,
-  }
+  const { found, dimensions, ...store } = row!
+  const known = new Map(found.map(([term, df]) => [term, { term, df }]))
+  return { query: bm25Query(asked, known, store), dimensions }
 }
 
-/** BM25 (Robertson and Walker 1994, with the idf of Lucene) of a chunk's term text. */
-function bm25({ terms, averageLength }: Bm25Query, stored: string): number {
+/** BM25 of a chunk's term text, with pairs. */
+function bm25(query: Bm25Query<string>, stored: string): number {
+  const { terms, averageLength } = query
   if (terms.length === 0) return 0
-  const counts = new Map(terms.map(({ term }) => [term, 0]))
-  const all = termsOf(stored)
-  for (const term of all) {
-    const count = counts.get(term)
-    if (count !== undefined) counts.set(term, count + 1)
-  }
-  let score = 0
-  for (const { term, weight } of terms) {
-    const count = counts.get(term)!
-    if (count > 0) {
-      score += (weight * count * (K1 + 1)) / (count + K1 * (1 - B + (B * all.length) / averageLength))
+  const places = new Map(terms.map(({ term }, index) => [term, index]))
+  const counts = new Uint32Array(terms.length)
+  const indexOf = (term: string) => places.get(term) ?? -1
+  const runs = runsOf(stored)
+  let length = 0
+  for (const run of runs) {
+    length += run.length
+    for (const term of run) {
+      const place = indexOf(term)
+      if (place >= 0) counts[place]!++
     }
   }
-  return score
+  let score = 0
+  for (const [index, { times, idf }] of terms.entries()) {
+    if (counts[index]! > 0) score += bm25Points(times * idf, counts[index]!, length, averageLength)
+  }
+  return terms.length < 2 ? score : score + pairPoints(query, runs, indexOf, length)
 }

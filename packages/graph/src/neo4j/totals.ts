@@ -1,6 +1,6 @@
 import { DimensionMismatchError } from '../errors.ts'
 import { int, type Transaction } from './connection.ts'
-import { termsOf } from './term-text.ts'
+import { runsOf } from './term-text.ts'
 
 const TERMS_AT_ONCE = 2_000
 
@@ -13,7 +13,7 @@ export class TotalsChange {
 
   /** Counts a chunk in (`by` 1) or out (-1). */
   count(termText: string, embedded: boolean, by: 1 | -1): void {
-    const terms = termsOf(termText)
+    const terms = runsOf(termText).flat()
     this.chunks += by
     this.length += by * terms.length
     if (embedded) this.embedded += by

@@ -28,8 +28,8 @@ describe('the weight of a concept', () => {
 
 test.each([
   ['nothing named', [], false, 0],
-  ['the heaviest counts, once', [0.4, 1, 0.8], false, 0.25],
-  ['a title counts on top', [1], true, 0.75],
+  ['the heaviest counts, once', [0.4, 1, 0.8], false, 0.02],
+  ['a title counts on top', [1], true, 0.52],
 ])('points for concepts of the query: %s', (_, weights, title, points) => {
   expect(namedConceptPoints(weights, title)).toBe(points)
 })

@@ -1,7 +1,8 @@
 import type { ConceptInScope } from '@mnemosyne/graph'
 
 const PHRASE_FACTOR = 0.75
-const NAMED_CONCEPT = 0.25
+/** Little: full text has counted the words of the concept. More of it took points from abstracts that are full of names. */
+const NAMED_CONCEPT = 0.02
 const NAMED_TITLE = 0.5
 
 /** Most chunks of a scope that may mention a concept for it to tell them apart. */

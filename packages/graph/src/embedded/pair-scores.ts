@@ -1,0 +1,51 @@
+import { pairPoints } from '../bm25.ts'
+import { BREAK, lengthOf, type TermSequence } from './term-ledger.ts'
+import type { NumberedQuery } from './text-index.ts'
+
+/** Scores terms that stand together, by the term sequences of chunks. */
+export class PairScores {
+  /** By term number: its place in the query and 1. Used again by each question. */
+  #places = new Uint8Array(0)
+
+  /** By chunk, of those that have a sequence. */
+  of(
+    query: NumberedQuery,
+    sequences: (chunk: number) => TermSequence | undefined,
+    chunks: number[],
+  ): Map<number, number> {
+    const scores = new Map<number, number>()
+    if (query.terms.length < 2) return scores
+    const places = this.#placesOf(query)
+    const indexOf = (term: number) => (places[term] ?? 0) - 1
+    for (const chunk of chunks) {
+      const sequence = sequences(chunk)
+      if (sequence) scores.set(chunk, pairPoints(query, runsOf(sequence), indexOf, lengthOf(sequence)))
+    }
+    for (const { term } of query.terms) places[term] = 0
+    return scores
+  }
+
+  #placesOf({ terms }: NumberedQuery): Uint8Array {
+    const highest = Math.max(...terms.map(({ term }) => term))
+    if (highest >= this.#places.length) this.#places = new Uint8Array(Math.ceil((highest + 1) * 1.5))
+    for (const [index, { term }] of terms.entries()) this.#places[term] = index + 1
+    return this.#places
+  }
+}
+
+/** The stretches between breaks, those of the title twice. */
+function runsOf(sequence: TermSequence): TermSequence[] {
+  const titleEnd = 1 + sequence[0]!
+  const title = partsOf(sequence.subarray(1, titleEnd))
+  return [...title, ...title, ...partsOf(sequence.subarray(titleEnd))]
+}
+
+function partsOf(terms: TermSequence): TermSequence[] {
+  const parts: TermSequence[] = []
+  for (let start = 0; start < terms.length; ) {
+    const end = terms.indexOf(BREAK, start)
+    parts.push(terms.subarray(start, end < 0 ? terms.length : end))
+    start = end < 0 ? terms.length : end + 1
+  }
+  return parts
+}
