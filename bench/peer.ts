@@ -106,12 +106,21 @@ export class Peer implements AsyncDisposable {
 
   /** Milliseconds of one search inside its process. `forget`: its vector is not known. */
   async inside(query: string, { forget }: { forget: boolean }): Promise<number> {
-    this.#process.stdin!.write(`${JSON.stringify({ query, forget, limit: HITS })}\n`)
-    const line = await this.#lines.next()
-    if (line.done) throw new Error(`${PEER} has ended; what it said stands above.`)
-    const { ms, hits } = JSON.parse(line.value) as { ms: number; hits: number }
+    const { ms, hits } = await this.#call<{ ms: number; hits: number }>({ query, forget })
     if (hits === 0) throw new Error(`${PEER} found nothing.`)
     return ms
+  }
+
+  /** Of the exact nearest passages by vector, the share that its index finds. Mean over the queries. */
+  async recall(queries: string[]): Promise<number> {
+    return (await this.#call<{ recall: number }>({ queries })).recall
+  }
+
+  async #call<T>(question: object): Promise<T> {
+    this.#process.stdin!.write(`${JSON.stringify({ ...question, limit: HITS })}\n`)
+    const line = await this.#lines.next()
+    if (line.done) throw new Error(`${PEER} has ended; what it said stands above.`)
+    return JSON.parse(line.value)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { measureAtOnce } from './at-once.ts'
 import { type Bench, say } from './bench.ts'
 import { type FilledFolder, openGraph } from './filled-folder.ts'
-import { productAt } from './http-search.ts'
+import { HITS, productAt } from './http-search.ts'
 import { MadeUpContent, storeAll } from './made-up-content.ts'
 import { installPeer, PEER, Peer } from './peer.ts'
-import { type Report, seconds } from './report.ts'
+import { percent, type Report, seconds } from './report.ts'
 import { atOnceReport, stagesReport } from './search-reports.ts'
 import { measureStages, type Place, WORDS_A_QUESTION } from './search-stages.ts'
 import { openNeo4j } from './servers.ts'
@@ -14,6 +14,7 @@ import { createLibrary, startSystem } from './system.ts'
 
 /** Large ones: Neo4j takes them in several times as fast as many small ones. */
 const CHUNKS_AN_ITEM = 250
+const RECALL_QUESTIONS = 100
 
 /** The product in one process, beside its parts and beside the peer. Two tables a size. */
 export async function* measureSearchEmbedded(bench: Bench): AsyncGenerator<Report> {
@@ -28,10 +29,9 @@ export async function* measureSearchEmbedded(bench: Bench): AsyncGenerator<Repor
     if (peer) closing.use(peer)
     const graph = closing.use(await openGraph(await copyOfStore(bench, filled)))
     const system = closing.use(await startSystem(filled.dataDir, filled.token))
+    const question = () => filled.question(WORDS_A_QUESTION)
     const notes = peer
-      ? [
-          `${PEER} has the same model file, passages and vectors, its hybrid index of faiss (approximate from 5,000 passages) and BM25, and the texts; it knows no users, scopes or explanations, and a cache of query vectors was added to it. Indexing took it ${seconds(peer.indexed * 1000)}, vectors known.`,
-        ]
+      ? await aboutPeer(peer, question)
       : [`**Without ${PEER}**, which is not to be had: ${(peerPython as Error).message}`]
     yield* measurePlace(
       bench,
@@ -41,7 +41,7 @@ export async function* measureSearchEmbedded(bench: Bench): AsyncGenerator<Repor
         product: productAt(system),
         graph,
         libraries: [filled.large, filled.small.uid],
-        question: () => filled.question(WORDS_A_QUESTION),
+        question,
         peer,
       },
       notes,
@@ -88,6 +88,14 @@ async function startPeer(bench: Bench, python: string, filled: FilledFolder): Pr
   say(`${PEER}: indexing ${filled.chunks} passages`)
   const modelDir = await bench.modelDir()
   return Peer.start({ python, modelDir, folder: bench.newFolder(), passages: filled.passages() })
+}
+
+/** What has to be known to compare: the product's vector search is exact at these sizes. */
+async function aboutPeer(peer: Peer, question: () => string): Promise<string[]> {
+  const recall = await peer.recall(Array.from({ length: RECALL_QUESTIONS }, question))
+  return [
+    `${PEER} has the same model file, passages and vectors, its hybrid index of faiss and BM25, and the texts; it knows no users, scopes or explanations, and a cache of query vectors was added to it. Of the ${HITS} nearest passages by vector its index finds ${percent(recall)} (from 5,000 passages it is approximate). Indexing took it ${seconds(peer.indexed * 1000)}, vectors known.`,
+  ]
 }
 
 /** The product has the original open. */

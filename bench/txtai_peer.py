@@ -2,8 +2,9 @@
 
 Indexes the passages (a JSON line each: `text`, and `vector` as base64 of float32) with the product's own vectors, so
 that none is embedded, saves the index to FOLDER, and serves it by txtai's own API. Prints {"url", "seconds"} when it
-serves. Then answers each line of standard input, {"query", "forget", "limit"}, with {"ms", "hits"}: one search in this
-process; `forget` drops the query's known vector first.
+serves. Then answers each line of standard input: {"query", "forget", "limit"} with {"ms", "hits"}, one search in this
+process (`forget` drops the query's known vector first); {"queries", "limit"} with {"recall"}, how many of the exact
+nearest passages its index finds, of 1.
 """
 
 import base64
@@ -59,7 +60,9 @@ def build(config, passages, path):
     with Embeddings(config) as embeddings:
         embeddings.index(read(passages))
         embeddings.save(path)
+    vectors = np.stack(list(ProductModel.passages.values()))
     ProductModel.passages.clear()
+    return vectors
 
 
 def read(passages):
@@ -88,28 +91,43 @@ def serve(folder, index):
     return server.servers[0].sockets[0].getsockname()[1]
 
 
-def answer(line):
-    from txtai.api import application
-
-    question = json.loads(line)
+def search(question):
     if question["forget"]:
-        model = application.get().embeddings.model
+        model = application().embeddings.model
         ProductModel.queries.pop(model.prepare(question["query"], "query"), None)
     started = time.perf_counter()
-    hits = application.get().search(question["query"], limit=question["limit"])
+    hits = application().search(question["query"], limit=question["limit"])
     return {"ms": (time.perf_counter() - started) * 1000, "hits": len(hits)}
+
+
+def recall(question, vectors):
+    embeddings, limit = application().embeddings, question["limit"]
+    shares = []
+    for query in embeddings.model.batchtransform([(None, query, None) for query in question["queries"]], "query"):
+        found = {number for number, _ in embeddings.ann.search(query[np.newaxis], limit)[0]}
+        nearest = np.argpartition(-(vectors @ query), limit)[:limit].tolist()
+        shares.append(len(found.intersection(nearest)) / limit)
+    return {"recall": sum(shares) / len(shares)}
+
+
+def application():
+    from txtai.api import application as served
+
+    return served.get()
 
 
 def main():
     model_folder, passages, folder = sys.argv[1:]
     index = os.path.join(folder, "index")
     started = time.perf_counter()
-    build(config_of(model_folder), passages, index)
+    vectors = build(config_of(model_folder), passages, index)
     seconds = time.perf_counter() - started
     port = serve(folder, index)
     print(json.dumps({"url": f"http://127.0.0.1:{port}", "seconds": seconds}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(line)), flush=True)
+        question = json.loads(line)
+        found = recall(question, vectors) if "queries" in question else search(question)
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
