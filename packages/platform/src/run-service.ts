@@ -33,8 +33,8 @@ import { version } from './version.ts'
 
 /** What a stop may take before the process ends anyway. */
 const STOP_MS = 9_500
-/** For requests in hand at a stop. */
-const GRACE_MS = 4_000
+/** For requests in hand at a stop: more than a search waits for one of its parts. */
+const GRACE_MS = 6_000
 /** Long enough for a caller's next request to be told that the connection ends. */
 const DRAIN_MS = 1_000
 
