@@ -9,6 +9,8 @@ if (missing) process.stderr.write(`SKIPPED: tests of the services apart: ${missi
 const common = {
   testTimeout: 60_000,
   hookTimeout: 180_000,
+  // What a busy machine is slow to show is no failure.
+  expect: { poll: { timeout: 10_000 } },
 }
 
 export default defineConfig({

@@ -1,7 +1,7 @@
 /**
  * Measures retrieval quality on test collections in BEIR layout (`corpus.jsonl`, `queries.jsonl`, `qrels.tsv`):
  *
- *   npm run bench:quality -- --data DIR [--arrangement apart,mixed,small,long,jumbled|all] [--limit N] [--keep FOLDER]
+ *   npm run bench:quality -- --data DIR [--arrangement apart,mixed,small,long,sectioned,jumbled|all] [--limit N] [--keep FOLDER]
  *     [--graph embedded|neo4j|both] [--neo4j 5.26|2026] [--check] [--json FILE]
  *
  * DIR is a collection, or a folder of them. Every document is uploaded over REST and taken in as any other, every query is

@@ -24,9 +24,11 @@ export const ARRANGEMENTS = {
   /** Drawn in parts of 30 to 100 documents, each a library or a collection of one store. */
   small: (collections) => [smallScopes(collections)],
   /** Twenty documents an item, in their order. */
-  long: (collections) => collections.map((one) => longDocuments(one, 'in order')),
-  /** Twenty documents an item that have nothing to do with each other. */
-  jumbled: (collections) => collections.map((one) => longDocuments(one, 'by lot')),
+  long: (collections) => collections.map((one) => longDocuments(one, 'long')),
+  /** Twenty documents an item that have nothing to do with each other, each in passages of its own. */
+  sectioned: (collections) => collections.map((one) => longDocuments(one, 'sectioned')),
+  /** The same, several of them in one passage. */
+  jumbled: (collections) => collections.map((one) => longDocuments(one, 'jumbled')),
 } as const satisfies Record<string, (collections: TestCollection[]) => StorePlan[]>
 export type Arrangement = keyof typeof ARRANGEMENTS
 

@@ -1,4 +1,4 @@
-import type { Chunk } from '@mnemosyne/contracts'
+import type { Chunk, LibraryType } from '@mnemosyne/contracts'
 import type { SystemClient } from '../../test/system/client.ts'
 import { seeded } from '../random.ts'
 import { chunksOf } from '../system.ts'
@@ -17,20 +17,30 @@ interface Cut extends TakenIn {
 }
 
 /**
+ * Documents in their order tell of related things, those drawn by lot of nothing in common. In non-fiction sections share a
+ * passage where they fit into one, in a technical text only those that are very short.
+ */
+const KINDS = {
+  long: { order: 'in order', type: 'nonfiction' },
+  sectioned: { order: 'by lot', type: 'technical' },
+  jumbled: { order: 'by lot', type: 'nonfiction' },
+} as const satisfies Record<string, { order: string; type: LibraryType }>
+
+/**
  * Twenty documents at a time are the sections of one item, as which they are cut. A passage is relevant where it holds
  * half of a relevant document, or is half of it.
  */
-export function longDocuments(collection: TestCollection, order: 'in order' | 'by lot'): StorePlan {
+export function longDocuments(collection: TestCollection, kind: keyof typeof KINDS): StorePlan {
   const { name } = collection
-  const arrangement = order === 'in order' ? 'long' : 'jumbled'
+  const { order, type } = KINDS[kind]
   const documents = order === 'in order' ? collection.documents : shuffled(collection.documents, seeded(20))
   const volumes = volumesOf(documents.filter(({ text }) => text.trim() !== ''))
   return {
-    name: `${name}-${arrangement}`,
-    contents: volumes,
+    name: `${name}-${kind}`,
+    contents: { type, volumes },
     fill: async (system): Promise<Cut> => {
       const taken = nothingYet()
-      await newLibrary(system, taken, name)
+      await newLibrary(system, taken, name, type)
       await takeIn(system, taken, { library: name, documents: volumes.map(({ whole }) => whole) })
       return { ...taken, holding: await findDocuments(system, taken, volumes) }
     },
@@ -48,7 +58,7 @@ export function longDocuments(collection: TestCollection, order: 'in order' | 'b
       const put = `${documents.length} documents ${order} in ${volumes.length} items and ${passages} passages`
       return [
         {
-          name: `${name}, ${arrangement}`,
+          name: `${name}, ${kind}`,
           about: `${put}, judged by passage`,
           questions: questions.filter(({ relevant }) => relevant.size > 0),
           judged: ({ chunk_uid }) => chunk_uid,

@@ -23,6 +23,8 @@ export interface WayMeasured extends Quality {
   p50: number
   /** What was judged of each question, best first. */
   rankings: Map<string, string[]>
+  /** Of each question, in their order. */
+  results: Quality[]
 }
 
 export interface Question {
@@ -68,7 +70,7 @@ export async function measureWay(
     rankings.set(id, ranked)
     results.push(judge(ranked, relevant))
   }
-  return { ...meanOf(results), p50: median(times), rankings }
+  return { ...meanOf(results), p50: median(times), rankings, results }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { milliseconds, seconds } from '../report.ts'
+import { mean, milliseconds, seconds } from '../report.ts'
 import { type Test, WAYS, type Way, type WayMeasured } from './measure.ts'
 import type { TakenIn } from './take-in.ts'
 
@@ -27,7 +27,10 @@ export function printFigures(test: Test, mode: string, taken: TakenIn, ways: Mea
   }
 }
 
-/** Beside each other: the final ranking of every test against the best of its parts. */
+/**
+ * Beside each other: the final ranking of every test against the best of its parts, and the standard error of the
+ * difference: what other questions of the kind may change in it.
+ */
 export function printSummary(measured: { name: string; mode: string; ways: Measured }[]): void {
   const heads = HELD.flatMap(([figure]) => [`${figure}: final`, 'best part', 'difference'])
   console.log(`\n| | | ${heads.join(' | ')} |`)
@@ -36,11 +39,18 @@ export function printSummary(measured: { name: string; mode: string; ways: Measu
     const { final, ...parts } = ways
     const cells = HELD.flatMap(([, figure]) => {
       const [part, best] = Object.entries(parts).reduce((a, b) => (b[1][figure] > a[1][figure] ? b : a))
-      const difference = final[figure] - best[figure]
-      return [final[figure].toFixed(3), `${best[figure].toFixed(3)} (${part})`, signed(difference)]
+      const differences = final.results.map((result, n) => result[figure] - best.results[n]![figure])
+      const difference = `${signed(mean(differences))} ± ${standardError(differences).toFixed(3)}`
+      return [final[figure].toFixed(3), `${best[figure].toFixed(3)} (${part})`, difference]
     })
     console.log(`| ${[name, mode, ...cells].join(' | ')} |`)
   }
+}
+
+function standardError(values: readonly number[]): number {
+  const middle = mean(values)
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0)
+  return Math.sqrt(squares / Math.max(1, values.length - 1) / values.length)
 }
 
 /** Where the final ranking is worse than a part of it. */
@@ -88,7 +98,7 @@ const signed = (value: number) => `${value < 0 ? '' : '+'}${value.toFixed(3)}`
 
 export const plain = (ways: Measured) =>
   Object.fromEntries(
-    Object.entries(ways).map(([way, { rankings, ...measured }]) => [
+    Object.entries(ways).map(([way, { rankings, results: _, ...measured }]) => [
       way,
       { ...measured, rankings: Object.fromEntries(rankings) },
     ]),

@@ -4,7 +4,7 @@ import type { Document, Query, TestCollection } from './collection.ts'
 import { newCollection, newLibrary, nothingYet, takeIn } from './take-in.ts'
 
 /** Scopes of each collection; every second one is a collection in the product's sense, the others are libraries. */
-const SCOPES = 12
+const SCOPES = 24
 const QUERIES_A_SCOPE = 5
 const SIZES = [30, 50, 100]
 
@@ -42,7 +42,7 @@ export function smallScopes(collections: TestCollection[]): StorePlan {
         about: `${scopes.length} scopes of ${SIZES.join(', ')} documents, each with its own queries`,
         questions: scopes.flatMap(({ name, queries }) =>
           queries.map(({ _id, text }) => ({
-            ...{ id: _id, text, where: taken.places[name]! },
+            ...{ id: `${name}/${_id}`, text, where: taken.places[name]! },
             relevant: collection.judgements.get(_id)!,
           })),
         ),
@@ -51,33 +51,29 @@ export function smallScopes(collections: TestCollection[]): StorePlan {
   }
 }
 
-/** The same in every run. */
+/** The same in every run. A query may be asked in several scopes, of other noise each. */
 function draw({ name, documents, queries, judgements }: TestCollection): SmallScope[] {
   const random = seeded(name.length)
   const byId = new Map(documents.map((document) => [document._id, document]))
-  const waiting = shuffled(queries, random).values()
-  const scopes: SmallScope[] = []
-  for (let n = 0; n < SCOPES; n++) {
+  return Array.from({ length: SCOPES }, (_, n) => {
     const size = SIZES[n % SIZES.length]!
     const asked: Query[] = []
     const kept = new Map<string, Document>()
-    for (const query of waiting) {
+    for (const query of shuffled(queries, random)) {
+      if (asked.length === QUERIES_A_SCOPE) break
       const relevant = [...judgements.get(query._id)!.keys()].flatMap((id) => byId.get(id) ?? [])
       const fresh = relevant.filter(({ _id }) => !kept.has(_id))
-      // What leaves no room for anything else tells nothing.
+      // What leaves little room for anything else tells nothing.
       if (kept.size + fresh.length > size / 2) continue
       for (const document of fresh) kept.set(document._id, document)
       asked.push(query)
-      if (asked.length === QUERIES_A_SCOPE) break
     }
-    if (asked.length === 0) break
     for (const document of shuffled(documents, random)) {
       if (kept.size >= size) break
       kept.set(document._id, document)
     }
-    scopes.push({ name: `${name}-${n}`, queries: asked, documents: [...kept.values()] })
-  }
-  return scopes
+    return { name: `${name}-${n}`, queries: asked, documents: [...kept.values()] }
+  })
 }
 
 /** Fisher and Yates. */

@@ -19,6 +19,8 @@ describe.runIf(isLinux)('the local model', () => {
   const folder = temporaryFolder()
   let system: RunningSystem
   let flow: SearchFlow
+  /** How many run the model. */
+  let processes: number
 
   beforeAll(async () => {
     await testModelDir()
@@ -29,6 +31,7 @@ describe.runIf(isLinux)('the local model', () => {
     const file = { name: 'ada.md', content: inventedDocument('ada', 6) }
     const { body } = await client.upload({ library_uid, source_ref: 'ada' }, file)
     expect((await client.ended(body.job_id)).status).toBe('completed')
+    processes = modelProcesses().length
     const queries = ['which keeper trimmed lamp 7?', 'before the tide turned']
     flow = new SearchFlow(Array(3).fill({ client, library_uid }), queries)
     await flow.next(1, isWhole, BACK_MS)
@@ -67,6 +70,8 @@ describe.runIf(isLinux)('the local model', () => {
 
   test('frozen: the rest answers, and it goes on where it was', async () => {
     const from = flow.asked.length
+    // One alone that is frozen is not missed: the others are asked.
+    await expect.poll(() => modelProcesses().length, { timeout: BACK_MS }).toBe(processes)
     const frozen = modelProcesses()
     for (const pid of frozen) process.kill(pid, 'SIGSTOP')
     await flow.next(2, isWithoutVectors, BACK_MS)

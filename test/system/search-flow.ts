@@ -46,7 +46,7 @@ export class SearchFlow {
     while (!enough()) {
       if (performance.now() > deadline)
         throw new Error(
-          `Not ${count} such answers for each: ${this.asked.slice(from).map(summary).join('; ')}`,
+          `Not ${count} such answers for each: ${this.asked.slice(from).slice(-20).map(summary).join('; ')}`,
         )
       await Promise.race([wait(20), this.#going])
     }

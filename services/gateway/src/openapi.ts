@@ -42,6 +42,8 @@ const SCHEMAS = {
   },
 } satisfies Record<string, OpenAPI.SchemaObject>
 
+const RETRY_AFTER = { description: 'Seconds.', schema: { type: 'integer' } } as const
+
 const RESPONSES = {
   BadRequest: refusal('The input is not valid.', 'FieldFaults', 'Detail'),
   Unauthorized: {
@@ -53,10 +55,13 @@ const RESPONSES = {
   Conflict: refusal('The state of the thing does not allow this.', 'Detail'),
   TooManyLogins: {
     ...refusal('Too many failed logins.', 'Detail'),
-    headers: { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } },
+    headers: { 'Retry-After': RETRY_AFTER },
   },
   TooLarge: refusal('The body is too large.', 'Detail'),
-  Unavailable: refusal('Credentials cannot be checked, or a store is down.', 'Detail'),
+  Unavailable: {
+    ...refusal('Credentials cannot be checked, a store is down, or too much is asked for at once.', 'Detail'),
+    headers: { 'Retry-After': RETRY_AFTER },
+  },
   NoSpace: refusal('No space is left to store this.', 'Detail'),
 } satisfies Record<string, OpenAPI.ResponseObject>
 

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 /** So long the event loop may be kept, in milliseconds. */
-const MOST_MS = 8
+const MOST_MS = 4
 
 /**
  * What is to be awaited between pieces of work on many passages, each of them short: others have their turn whenever

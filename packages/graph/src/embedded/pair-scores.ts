@@ -1,31 +1,25 @@
 import { pairPoints } from '../bm25.ts'
-import type { Database } from './database.ts'
-import { BREAK, lengthOf, sequenceOf, type TermSequence } from './term-ledger.ts'
+import { BREAK, lengthOf, type TermSequence } from './term-ledger.ts'
 import type { NumberedQuery } from './text-index.ts'
 
 /** Scores terms that stand together, by the term sequences of chunks. */
 export class PairScores {
-  readonly #db: Database
   /** By term number: its place in the query and 1. Used again by each question. */
   #places = new Uint8Array(0)
 
-  constructor(db: Database) {
-    this.#db = db
-  }
-
-  /** By chunk, of those that get any. */
-  of(query: NumberedQuery, chunks: number[]): Map<number, number> {
+  /** By chunk, of those that have a sequence. */
+  of(
+    query: NumberedQuery,
+    sequences: (chunk: number) => TermSequence | undefined,
+    chunks: number[],
+  ): Map<number, number> {
     const scores = new Map<number, number>()
-    if (query.terms.length < 2 || chunks.length === 0) return scores
-    const rows = this.#db.all<{ id: number; terms: Uint8Array }>(
-      'SELECT texts.chunk_id AS id, texts.terms FROM json_each(?) AS asked CROSS JOIN texts ON texts.chunk_id = asked.value',
-      JSON.stringify(chunks),
-    )
+    if (query.terms.length < 2) return scores
     const places = this.#placesOf(query)
     const indexOf = (term: number) => (places[term] ?? 0) - 1
-    for (const { id, terms } of rows) {
-      const sequence = sequenceOf(terms)
-      scores.set(id, pairPoints(query, runsOf(sequence), indexOf, lengthOf(sequence)))
+    for (const chunk of chunks) {
+      const sequence = sequences(chunk)
+      if (sequence) scores.set(chunk, pairPoints(query, runsOf(sequence), indexOf, lengthOf(sequence)))
     }
     for (const { term } of query.terms) places[term] = 0
     return scores

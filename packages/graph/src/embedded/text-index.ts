@@ -2,6 +2,7 @@ import { type Bm25Query, bm25Points } from '../bm25.ts'
 import type { Database } from './database.ts'
 import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
 import type { ResolvedScope } from './scope.ts'
+import type { TermSequence } from './term-ledger.ts'
 import { type Postings, TextSegment } from './text-segment.ts'
 
 /** A query whose terms are numbers, as the store knows them. */
@@ -67,6 +68,18 @@ export class TextIndex {
         if (row !== undefined) return scoreOf(segment, row, postings.get(segment)!, query)
       }
       return 0
+    }
+  }
+
+  /** The terms of single chunks of the scope's libraries, in the order of the text. */
+  sequences(scope: ResolvedScope): (chunk: number) => TermSequence | undefined {
+    const segments = this.#segmentsOf(scope)
+    return (chunk) => {
+      for (const segment of segments) {
+        const row = segment.rowOf(chunk)
+        if (row !== undefined) return segment.sequences[row]
+      }
+      return undefined
     }
   }
 

@@ -26,6 +26,7 @@ export function fullTextCandidates(
   const best = texts.best(resolved, query, scoredFor(k), among)
   const ofPairs = pairs.of(
     query,
+    texts.sequences(resolved),
     best.map(({ chunk }) => chunk),
   )
   const scored = best.map(({ chunk, bm25 }) => ({ chunk, bm25: bm25 + (ofPairs.get(chunk) ?? 0) }))
@@ -55,6 +56,7 @@ export function scoreChunks(
   const chunks = chunksInScope(db, resolved, uids)
   const ofPairs = pairs.of(
     query,
+    texts.sequences(resolved),
     chunks.map(({ id }) => id),
   )
   return chunks.map(({ id, chunk_uid }) => ({

@@ -1,5 +1,5 @@
 import type { ChunkRow } from './library-copies.ts'
-import { BREAK, lengthOf, sequenceOf } from './term-ledger.ts'
+import { BREAK, lengthOf, sequenceOf, type TermSequence } from './term-ledger.ts'
 
 /** How often a chunk holds a term is kept in 16 bits; beyond, BM25 hardly moves. */
 const MOST = 0xffff
@@ -16,11 +16,12 @@ interface Columns {
   starts: Uint32Array
   rows: Uint32Array
   counts: Uint16Array
+  sequences: TermSequence[]
 }
 
 /**
- * An inverted index over some chunks of a library, in a few arrays: 6 bytes a posting, and about 60 a chunk. Chunks
- * can be taken out but not put in: `merged` makes one segment of several.
+ * An inverted index over some chunks of a library, in a few arrays: 6 bytes a posting, 4 a term of the text, and about
+ * 150 a chunk. Chunks can be taken out but not put in: `merged` makes one segment of several.
  */
 export class TextSegment {
   /** Row id of each chunk. */
@@ -33,17 +34,20 @@ export class TextSegment {
   readonly rows: Uint32Array
   /** And how often, the title twice. */
   readonly counts: Uint16Array
+  /** The terms of each chunk in the order of the text. */
+  readonly sequences: readonly TermSequence[]
   /** Numbers of the terms, ascending. The postings of the i-th begin at `#starts[i]` and end at `#starts[i + 1]`. */
   readonly #terms: Uint32Array
   readonly #starts: Uint32Array
   readonly #rowOf: Map<number, number>
 
-  private constructor({ chunks, collections, lengths, terms, starts, rows, counts }: Columns) {
+  private constructor({ chunks, collections, lengths, terms, starts, rows, counts, sequences }: Columns) {
     this.chunks = chunks
     this.collections = collections
     this.lengths = lengths
     this.rows = rows
     this.counts = counts
+    this.sequences = sequences
     this.#terms = terms
     this.#starts = starts
     this.#rowOf = new Map()
@@ -77,6 +81,8 @@ export class TextSegment {
       starts,
       rows,
       counts,
+      // With as many bytes of its own as it needs: what was read may be a part of something larger.
+      sequences: sequences.map((sequence) => sequence.slice()),
     })
   }
 
@@ -90,6 +96,7 @@ export class TextSegment {
     const size = segments.reduce((sum, segment) => sum + segment.size, 0)
     const [chunks, collections] = [new Float64Array(size), new Float64Array(size)]
     const lengths = new Uint32Array(size)
+    const sequences: TermSequence[] = []
     let kept = 0
     for (const { segment, renumbered } of parts) {
       renumbered.fill(GONE)
@@ -97,6 +104,7 @@ export class TextSegment {
         chunks[kept] = chunk
         collections[kept] = segment.collections[row]!
         lengths[kept] = segment.lengths[row]!
+        sequences.push(segment.sequences[row]!)
         renumbered[row] = kept++
       }
     }
@@ -132,6 +140,7 @@ export class TextSegment {
       starts: Uint32Array.from([...starts, filled]),
       rows: rows.slice(0, filled),
       counts: counts.slice(0, filled),
+      sequences,
     })
   }
 

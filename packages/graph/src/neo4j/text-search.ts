@@ -142,9 +142,9 @@ function bm25(query: Bm25Query<string>, stored: string): number {
       if (place >= 0) counts[place]!++
     }
   }
-  let score = terms.length < 2 ? 0 : pairPoints(query, runs, indexOf, length)
+  let score = 0
   for (const [index, { times, idf }] of terms.entries()) {
     if (counts[index]! > 0) score += bm25Points(times * idf, counts[index]!, length, averageLength)
   }
-  return score
+  return terms.length < 2 ? score : score + pairPoints(query, runs, indexOf, length)
 }
