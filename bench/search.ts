@@ -25,7 +25,7 @@ export async function* measureSearchEmbedded(bench: Bench): AsyncGenerator<Repor
   for (const chunks of bench.sizes.searched) {
     await using closing = new AsyncDisposableStack()
     const filled = await bench.filled(chunks)
-    const peer = peerPython && (await startPeer(bench, peerPython, filled))
+    const peer = peerPython === undefined ? undefined : await startPeer(bench, peerPython, filled)
     closing.use(peer)
     const graph = closing.use(await openGraph(await copyOfStore(bench, filled)))
     const system = closing.use(await startSystem(filled.dataDir, filled.token))
