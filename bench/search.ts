@@ -19,20 +19,20 @@ const RECALL_QUESTIONS = 100
 /** The product in one process, beside its parts and beside the peer. Two tables a size. */
 export async function* measureSearchEmbedded(bench: Bench): AsyncGenerator<Report> {
   const peerPython = await installPeer().catch((error: Error) => {
-    say(`WITHOUT ${PEER}, which is not to be had: ${error.message}`)
-    return error
+    say(`WITHOUT ${PEER}, which could not be installed: ${error.message}`)
+    return undefined
   })
   for (const chunks of bench.sizes.searched) {
     await using closing = new AsyncDisposableStack()
     const filled = await bench.filled(chunks)
-    const peer = peerPython instanceof Error ? undefined : await startPeer(bench, peerPython, filled)
-    if (peer) closing.use(peer)
+    const peer = peerPython === undefined ? undefined : await startPeer(bench, peerPython, filled)
+    closing.use(peer)
     const graph = closing.use(await openGraph(await copyOfStore(bench, filled)))
     const system = closing.use(await startSystem(filled.dataDir, filled.token))
     const question = () => filled.question(WORDS_A_QUESTION)
     const notes = peer
       ? await aboutPeer(peer, question)
-      : [`**Without ${PEER}**, which is not to be had: ${(peerPython as Error).message}`]
+      : [`**Without ${PEER}**, which could not be installed; the run said why.`]
     yield* measurePlace(
       bench,
       {
