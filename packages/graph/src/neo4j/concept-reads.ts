@@ -125,7 +125,7 @@ export async function linkedChunks(
        collect(CASE WHEN NOT asked THEN [c, reached_by] END) AS outside
      UNWIND inside + outside[..$others] AS linked
      WITH libs, linked[0] AS c, linked[1] AS reached_by
-     MATCH (c)<-[h:HAS_CHUNK]-(i:Item) WHERE h.gen = i.gen ${TITLE}
+     MATCH (c)<-[h:HAS_CHUNK]-(i) WHERE h.gen = i.gen ${TITLE}
      RETURN c.uid AS chunk_uid, reached_by, k.uid AS title`,
     {
       ...scopeParameters(scope),

@@ -41,7 +41,7 @@ export class Looks {
  * Takes rows of candidate chunks `c`, keeps those of present content, and ends with one row: `chunks`, and `replaced`.
  * An item's generation is read once for all its chunks.
  */
-export const PRESENT_CHUNKS = `MATCH (c)<-[h:HAS_CHUNK]-(i:Item)
+export const PRESENT_CHUNKS = `MATCH (c)<-[h:HAS_CHUNK]-(i)
   WITH i, collect({chunk: c, gen: h.gen}) AS found
   WITH i.uid AS item, i.gen AS gen, found
   WITH item, gen, [f IN found WHERE f.gen = gen | f.chunk] AS live,

@@ -28,10 +28,13 @@ export const inScope = (name: string) =>
 /**
  * Continues with the chunks of `$uids` that lie in the scope and are part of present content: `c`, its item `i` and
  * the relationship `h`. The item's generation is read once, so that a swap shows as a whole.
+ *
+ * Where a store has few items, the planner would begin at them and look at every chunk of theirs for each uid: hence the
+ * hint, and an item without its label.
  */
 export const CHUNKS_ASKED = `UNWIND $uids AS uid
-  MATCH (c:Chunk {uid: uid}) WHERE ${inScope('c')}
-  MATCH (c)<-[:HAS_CHUNK]-(i:Item)
+  MATCH (c:Chunk {uid: uid}) USING INDEX c:Chunk(uid) WHERE ${inScope('c')}
+  MATCH (c)<-[:HAS_CHUNK]-(i)
   WITH DISTINCT libs, c, i
   WITH libs, c, i, i.gen AS gen
   MATCH (c)<-[h:HAS_CHUNK]-(i) WHERE h.gen = gen`
