@@ -1,24 +1,27 @@
 import { pairPoints } from '../bm25.ts'
+import type { ResolvedScope } from './scope.ts'
 import { BREAK, lengthOf, type TermSequence } from './term-ledger.ts'
-import type { NumberedQuery } from './text-index.ts'
+import type { NumberedQuery, TextIndex } from './text-index.ts'
 
-/** Scores terms that stand together, by the term sequences of chunks. */
+/** Scores terms that stand together, by the term sequences of chunks. Ask inside a snapshot. */
 export class PairScores {
+  readonly #texts: TextIndex
   /** By term number: its place in the query and 1. Used again by each question. */
   #places = new Uint8Array(0)
 
-  /** By chunk, of those that have a sequence. */
-  of(
-    query: NumberedQuery,
-    sequences: (chunk: number) => TermSequence | undefined,
-    chunks: number[],
-  ): Map<number, number> {
+  constructor(texts: TextIndex) {
+    this.#texts = texts
+  }
+
+  /** By chunk, of those of the scope's libraries. Without two terms there is no pair, and no text is looked at. */
+  of(scope: ResolvedScope, query: NumberedQuery, chunks: number[]): Map<number, number> {
     const scores = new Map<number, number>()
     if (query.terms.length < 2) return scores
+    const sequenceOf = this.#texts.sequences(scope)
     const places = this.#placesOf(query)
     const indexOf = (term: number) => (places[term] ?? 0) - 1
     for (const chunk of chunks) {
-      const sequence = sequences(chunk)
+      const sequence = sequenceOf(chunk)
       if (sequence) scores.set(chunk, pairPoints(query, runsOf(sequence), indexOf, lengthOf(sequence)))
     }
     for (const { term } of query.terms) places[term] = 0

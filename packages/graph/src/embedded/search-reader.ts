@@ -11,7 +11,7 @@ import { VectorIndex } from './vector-index.ts'
 /** What the search thread answers, from vectors and inverted indexes in its memory; each on one snapshot. */
 function searchQuestions(db: Database) {
   const texts = new TextIndex(db)
-  const pairs = new PairScores()
+  const pairs = new PairScores(texts)
   const vectors = new VectorIndex(db)
   return {
     vectorCandidates: (scope: Scope, vector: Float32Array, k: number): VectorCandidates =>

@@ -25,8 +25,8 @@ export function fullTextCandidates(
   if (among?.size === 0) return []
   const best = texts.best(resolved, query, scoredFor(k), among)
   const ofPairs = pairs.of(
+    resolved,
     query,
-    texts.sequences(resolved),
     best.map(({ chunk }) => chunk),
   )
   const scored = best.map(({ chunk, bm25 }) => ({ chunk, bm25: bm25 + (ofPairs.get(chunk) ?? 0) }))
@@ -55,8 +55,8 @@ export function scoreChunks(
   const cosine = vector ? vectors.scorer(resolved, vector) : () => null
   const chunks = chunksInScope(db, resolved, uids)
   const ofPairs = pairs.of(
+    resolved,
     query,
-    texts.sequences(resolved),
     chunks.map(({ id }) => id),
   )
   return chunks.map(({ id, chunk_uid }) => ({
