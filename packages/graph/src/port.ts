@@ -363,6 +363,24 @@ export interface GraphStats {
 
 // ---------------------------------------------------------------------------------------------- the port
 
+/** The questions that a search asks many of, one after another. */
+export type SearchStore = Pick<
+  GraphStore,
+  | 'vectorCandidates'
+  | 'fullTextCandidates'
+  | 'scoreChunks'
+  | 'conceptsNamed'
+  | 'mentions'
+  | 'chunksMentioning'
+  | 'titleConcepts'
+  | 'linkedChunks'
+  | 'neighbours'
+  | 'chunkDetails'
+>
+
+/** Work that asks a store, given an input and something that comes later. */
+export type Near<I, L, O> = (graph: SearchStore, input: I, later: Promise<L>) => Promise<O>
+
 export interface GraphStore extends AsyncDisposable {
   // Structure
 
@@ -490,6 +508,13 @@ export interface GraphStore extends AsyncDisposable {
   /** The chunk before and after, in the same item. */
   neighbours(scope: Scope, chunk_uids: string[], ask?: Ask): Promise<ChunkNeighbours[]>
   chunkDetails(scope: Scope, chunk_uids: string[], ask?: Ask): Promise<ChunkDetail[]>
+
+  /**
+   * Runs the function `near` of a module ({@link Near}) where this store's answers are made, so that its questions cost no
+   * way there and back: only a store that answers in a thread of this process can. Input, what comes later and the answer
+   * are cloned. The answer rejects when `later` does.
+   */
+  near?<I, L, O>(module: URL, input: I, later: Promise<L>, ask?: Ask): Promise<O>
 
   // Concepts
 

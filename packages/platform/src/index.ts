@@ -151,6 +151,7 @@ export {
   markFailed,
   noteActingUser,
   outsideTrace,
+  pastSpan,
   type Reading,
   type Span,
   SpanKind,

@@ -71,6 +71,11 @@ export function beginSpan(name: string, attributes: Attributes): { end(error?: u
   }
 }
 
+/** A span of work that was done elsewhere: from a time of the epoch in milliseconds, so many seconds long. */
+export function pastSpan(name: string, from: number, seconds: number): void {
+  tracer.startSpan(name, { startTime: from }).end(from + seconds * 1000)
+}
+
 /** Marks a span as failed, by an error or by a word for it that is one of few: a status code, for one. */
 export function markFailed(failed: Span, why: unknown): void {
   failed.setAttribute('error.type', typeof why === 'string' ? why : errorType(why))

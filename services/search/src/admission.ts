@@ -1,7 +1,7 @@
 import type { Principal } from '@mnemosyne/contracts'
 import { createTurns, type Metrics } from '@mnemosyne/platform'
+import type { Caller } from './begin-search.ts'
 import { searchCancelled, searchOverloaded } from './errors.ts'
-import type { Caller } from './pipeline.ts'
 
 /** So long one waits for a turn. Who waits longer is better off asking another replica, or later. */
 const PATIENCE_MS = 1_000

@@ -1,4 +1,4 @@
-import { DomainError } from '@mnemosyne/platform'
+import { DomainError } from '@mnemosyne/platform/errors'
 
 export const libraryNotFound = () => new DomainError('LIBRARY_NOT_FOUND', 'Library not found.')
 

@@ -1,7 +1,7 @@
-import type { Ask, GraphStore, Scope, TextHit } from '@mnemosyne/graph'
-import type { SearchConfig } from './config.ts'
+import type { Ask, Scope, SearchStore, TextHit } from '@mnemosyne/graph'
 import type { Nominations } from './nominate.ts'
 import type { Parts } from './parts.ts'
+import type { RunDeps } from './pipeline.ts'
 import { rankByScore } from './ranking/fusion.ts'
 import { chooseSeeds, type LinkPoints, linkPoints, type Seed } from './ranking/links.ts'
 import {
@@ -32,7 +32,7 @@ export interface Ranking {
 
 /** Scores what was nominated by every retriever, follows the links of the best, and fuses. */
 export async function fuse(
-  { config, graph }: { config: SearchConfig; graph: GraphStore },
+  { config, graph }: RunDeps,
   parts: Parts,
   scope: Scope,
   { vectors, vector, fulltext, named, text }: Nominations,
@@ -122,7 +122,7 @@ function knownScores(
 
 /** Cosine and BM25 of every given chunk, each against the query vector of its part of the scope. */
 export async function scoreEverywhere(
-  graph: GraphStore,
+  graph: SearchStore,
   scope: Scope,
   uids: string[],
   { vectors, terms }: { vectors: QueryVector[] | undefined; terms: string[] },

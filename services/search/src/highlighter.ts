@@ -1,4 +1,4 @@
-import { terms } from '@mnemosyne/graph'
+import { terms } from '@mnemosyne/graph/analysis'
 
 const WORD = /[\p{L}\p{N}][\p{L}\p{N}\p{M}]*(?:['’]\p{L}+)?/gu
 /** Scripts that full text knows by pairs of characters. */

@@ -1,4 +1,4 @@
-import { words } from '@mnemosyne/graph'
+import { words } from '@mnemosyne/graph/analysis'
 
 /** Words in a shingle. */
 const SHINGLE = 5

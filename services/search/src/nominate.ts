@@ -1,11 +1,12 @@
-import { type Degraded, SEARCH_LIMIT_MAX, type SearchType } from '@mnemosyne/contracts'
+import type { Degraded, SearchType } from '@mnemosyne/contracts'
 import type { TextHit, TextQuery } from '@mnemosyne/graph'
-import { type Parts, PartUnavailable } from './parts.ts'
+import { queryTerms } from '@mnemosyne/graph/analysis'
+import type { Parts } from './parts.ts'
 import { demandsPhrases } from './phrases.ts'
+import type { RunDeps } from './pipeline.ts'
 import { type NamedConcepts, nameConcepts } from './retrieve-graph.ts'
-import { embedQuery, type QueryVector, retrieveByVector, type VectorAnswer } from './retrieve-vector.ts'
+import { type QueryVector, retrieveByVector, type VectorAnswer } from './retrieve-vector.ts'
 import type { SearchScope } from './scope.ts'
-import type { SearchDeps } from './search.ts'
 
 /** What the retrievers nominated. A part that failed, or was not asked for, is undefined. */
 export interface Nominations {
@@ -28,31 +29,24 @@ const NOTHING: Omit<Nominations, 'text'> = {
   holding: undefined,
 }
 
-/** Of the time that a part is given: the model ends by itself within it, so that it is known to have been slow. */
-const OWN_TIME = 0.9
-
-/** Passages that hold the phrases in quotes and are nominated: more than an answer shows, since they come first. */
-const HOLDING_TOP_K = 2 * SEARCH_LIMIT_MAX
+/** Passages that hold the phrases in quotes and are nominated: twice what an answer shows at most, since they come first. */
+const HOLDING_TOP_K = 200
 /** As many of them are nominated by a query that only names something in quotes: the best of them is wanted. */
 const NAMED_HOLDERS = 10
 
 /** Asks the retrievers in parallel; none where there is nothing to search. */
 export async function nominate(
-  { config, graph, embedder }: SearchDeps,
+  { config, graph }: RunDeps,
   parts: Parts,
   { scope, libraries }: SearchScope,
   search_types: SearchType[],
   query: string,
-  text: TextQuery,
+  embedding: Promise<QueryVector[] | undefined>,
 ): Promise<Nominations> {
+  const text = queryTerms(query)
   if (libraries.length === 0) return { ...NOTHING, text }
   async function byVector(): Promise<Pick<Nominations, 'vectors' | 'vector'>> {
-    const vectors = await parts.attempt('embed', async (signal) => {
-      const state = embedder()
-      if (state.embedder === null) throw new PartUnavailable(state.reason)
-      const timeoutMs = OWN_TIME * config.SEARCH_PART_TIMEOUT_MS
-      return embedQuery(state.embedder, query, scope, libraries, { signal, timeoutMs })
-    })
+    const vectors = await embedding
     if (!vectors) return { vectors: undefined, vector: undefined }
     const vector = await parts.attempt('vector', (signal) =>
       retrieveByVector(graph, vectors, config.SEARCH_VECTOR_TOP_K, { signal }),

@@ -1,7 +1,6 @@
 import type { Degraded } from '@mnemosyne/contracts'
-import { GraphError } from '@mnemosyne/graph'
-import { ModelError } from '@mnemosyne/models'
-import { DomainError, type Logger, type Metrics, span } from '@mnemosyne/platform'
+import { GraphError } from '@mnemosyne/graph/errors'
+import { DomainError } from '@mnemosyne/platform/errors'
 import { searchCancelled, searchUnavailable } from './errors.ts'
 
 export type Stage =
@@ -41,27 +40,20 @@ const ASKED: Record<Stage, string> = {
 /** So many times the time of a part all of them have that can be done without, the re-ranker beside. */
 const TIMES_OF_A_PART = 2
 
-export interface SearchMetrics {
-  stage(seconds: number, stage: Stage): void
-  failure(stage: Stage): void
+/** Who is told of the stages of a search: log, metrics and traces, or a record of them to be told later. */
+export interface StageWatch {
+  /** Runs the work of a stage. */
+  around<T>(stage: Stage, work: () => Promise<T>): Promise<T>
+  took(stage: Stage, seconds: number): void
+  failed(stage: Stage, error: unknown): void
+  /** What the caller may read of an error that is neither of the store nor of these stages; undefined: nothing. */
+  wording(error: unknown): string | undefined
 }
 
-export function searchMetrics(metrics: Metrics): SearchMetrics {
-  const duration = metrics.histogram(
-    'mnemosyne_search_stage_duration_seconds',
-    'Time that a search spends in each stage.',
-    ['stage'],
-    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
-  )
-  const failures = metrics.counter(
-    'mnemosyne_search_part_failures_total',
-    'Searches that were answered without a part, or not at all, because it failed or was late.',
-    ['stage'],
-  )
-  return {
-    stage: (seconds, stage) => duration(seconds, { stage }),
-    failure: (stage) => failures({ stage }),
-  }
+/** How stages went that another `Parts` has seen. */
+export interface StagesElsewhere {
+  timings: Partial<Record<Stage, number>>
+  degraded: Degraded[]
 }
 
 /**
@@ -76,15 +68,13 @@ export class Parts {
   readonly #timeoutMs: number
   /** A time of `performance.now()`. */
   readonly #deadline: number
-  readonly #log: Logger
-  readonly #metrics: SearchMetrics
+  readonly #watch: StageWatch
 
-  constructor(options: { signal: AbortSignal; timeoutMs: number; log: Logger; metrics: SearchMetrics }) {
+  constructor(options: { signal: AbortSignal; timeoutMs: number; watch: StageWatch }) {
     this.#signal = options.signal
     this.#timeoutMs = options.timeoutMs
     this.#deadline = performance.now() + TIMES_OF_A_PART * options.timeoutMs
-    this.#log = options.log
-    this.#metrics = options.metrics
+    this.#watch = options.watch
   }
 
   /** @throws DomainError: what the work refused, SEARCH_UNAVAILABLE for all else. */
@@ -110,33 +100,45 @@ export class Parts {
       return await this.#run(stage, work, timeoutMs)
     } catch (error) {
       if (this.#signal.aborted) throw error
-      const reason = this.#note(stage, error)
-      if (!this.degraded.some((other) => other.part === stage && other.reason === reason)) {
-        this.degraded.push({ part: stage, reason })
-      }
+      this.#addDegraded({ part: stage, reason: this.#note(stage, error) })
       return undefined
     }
+  }
+
+  /** Adds stages of this search that were run elsewhere. */
+  add({ timings, degraded }: StagesElsewhere): void {
+    for (const [stage, ms] of Object.entries(timings)) this.#addTime(stage as Stage, ms)
+    for (const one of degraded) this.#addDegraded(one)
+  }
+
+  #addDegraded({ part, reason }: Degraded): void {
+    if (!this.degraded.some((other) => other.part === part && other.reason === reason)) {
+      this.degraded.push({ part, reason })
+    }
+  }
+
+  #addTime(stage: Stage, ms: number): void {
+    this.timings[stage] = (this.timings[stage] ?? 0) + ms
   }
 
   /** Milliseconds of `work` are added to the stage's, so that a stage may come in two halves. */
   async #run<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     const started = performance.now()
     try {
-      return await span(`search ${stage}`, {}, () => this.#bounded(stage, work, timeoutMs))
+      return await this.#watch.around(stage, () => this.#bounded(stage, work, timeoutMs))
     } catch (error) {
       if (this.#signal.aborted) throw searchCancelled(error)
       throw error
     } finally {
       const took = performance.now() - started
-      this.timings[stage] = (this.timings[stage] ?? 0) + took
-      this.#metrics.stage(took / 1000, stage)
+      this.#addTime(stage, took)
+      this.#watch.took(stage, took / 1000)
     }
   }
 
-  /** Counts and logs a failure. @returns what the caller may read of it. */
+  /** @returns what the caller may read of it. */
   #note(stage: Stage, error: unknown): string {
-    this.#metrics.failure(stage)
-    if (!(error instanceof PartUnavailable)) this.#log.warn({ err: error, stage }, 'search part failed')
+    this.#watch.failed(stage, error)
     return this.#reason(error)
   }
 
@@ -160,9 +162,8 @@ export class Parts {
   }
 
   #reason(error: unknown): string {
-    if (error instanceof PartTimeout) return error.message
-    if (error instanceof PartUnavailable || error instanceof GraphError || error instanceof ModelError)
+    if (error instanceof PartTimeout || error instanceof PartUnavailable || error instanceof GraphError)
       return error.message
-    return 'It failed. The log has the reason under this request id.'
+    return this.#watch.wording(error) ?? 'It failed. The log has the reason under this request id.'
   }
 }

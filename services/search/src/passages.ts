@@ -1,13 +1,13 @@
-import type { Ask, ChunkDetail, GraphStore, Scope } from '@mnemosyne/graph'
+import type { Ask, ChunkDetail, Scope, SearchStore } from '@mnemosyne/graph'
 
 /** The passages of one search: each is loaded once, whichever stages look at it. */
 export class Passages {
-  readonly #graph: GraphStore
+  readonly #graph: SearchStore
   readonly #scope: Scope
   /** Null: it is not in the scope, or not any more. */
   readonly #known = new Map<string, ChunkDetail | null>()
 
-  constructor(graph: GraphStore, scope: Scope) {
+  constructor(graph: SearchStore, scope: Scope) {
     this.#graph = graph
     this.#scope = scope
   }

@@ -1,4 +1,4 @@
-import { phraseTerms, quotedPhrases, terms, words } from '@mnemosyne/graph'
+import { phraseTerms, quotedPhrases, terms, words } from '@mnemosyne/graph/analysis'
 import type { Nominations } from './nominate.ts'
 import type { Parts } from './parts.ts'
 import type { Passages } from './passages.ts'

@@ -1,21 +1,49 @@
-import type { Candidate, Principal, SearchRequest, SearchType } from '@mnemosyne/contracts'
-import { queryTerms, type TextQuery } from '@mnemosyne/graph'
+import type { Candidate, SearchRequest, SearchType } from '@mnemosyne/contracts'
+import type { SearchStore, TextQuery } from '@mnemosyne/graph'
+import type { Reranker } from '@mnemosyne/models'
 import { choose } from './choose.ts'
 import type { SearchConfig } from './config.ts'
 import { searchUnavailable } from './errors.ts'
 import { fuse, type Ranking } from './fuse.ts'
 import { answering, type Nominations, nominate, noteUnembedded } from './nominate.ts'
-import { Parts } from './parts.ts'
+import type { Parts } from './parts.ts'
 import { Passages } from './passages.ts'
 import { demandsPhrases, type Exactness, exactFirst, exactnessOf } from './phrases.ts'
 import { presentCandidates } from './present.ts'
 import { type Reranking, rerank } from './rerank.ts'
-import { resolveScope, type SearchScope } from './scope.ts'
-import type { SearchDeps } from './search.ts'
+import type { QueryVector } from './retrieve-vector.ts'
+import type { SearchScope } from './scope.ts'
+
+/** A search of which is known what it may look at. */
+export interface BegunSearch {
+  parts: Parts
+  searchScope: SearchScope
+  /** Undefined when they can't be had, or are not asked for. */
+  vectors: Promise<QueryVector[] | undefined>
+}
+
+export interface RunDeps {
+  config: RunConfig
+  graph: SearchStore
+  reranker: Reranker | null
+}
+
+/** What of the configuration the pipeline goes by. */
+export type RunConfig = Pick<
+  SearchConfig,
+  | 'SEARCH_DEFAULT_LIMIT'
+  | 'SEARCH_VECTOR_TOP_K'
+  | 'SEARCH_FULLTEXT_TOP_K'
+  | 'SEARCH_GRAPH_MAX_DEPTH'
+  | 'SEARCH_FUSION'
+  | 'SEARCH_RRF_K'
+  | 'RERANKER_MAX_CANDIDATES'
+  | 'RERANKER_TIMEOUT'
+>
 
 /** One search with everything that led to its answer. */
 export interface SearchRun {
-  config: SearchConfig
+  config: RunConfig
   request: SearchRequest
   parts: Parts
   searchScope: SearchScope
@@ -35,40 +63,20 @@ export interface SearchRun {
   withheld: Map<string, string>
 }
 
-/** The stages of one request, and what it may look at. */
-export async function beginSearch(
-  { config, graph, log, metrics }: SearchDeps,
-  request: SearchRequest,
-  { principal, signal }: Caller,
-): Promise<{ parts: Parts; searchScope: SearchScope }> {
-  const parts = new Parts({ signal, timeoutMs: config.SEARCH_PART_TIMEOUT_MS, log, metrics })
-  const searchScope = await parts.need('scope', (signal) =>
-    resolveScope(graph, principal, request, { signal }),
-  )
-  return { parts, searchScope }
-}
-
-export interface Caller {
-  principal: Principal
-  /** Aborts when the caller leaves. */
-  signal: AbortSignal
-}
-
 /**
  * Nominates by vector, full text and concepts in parallel, scores what was nominated by every retriever, follows the
  * links of the best, fuses, re-ranks, and chooses what the answer shows. What holds the phrases in quotes is put
  * first, before and after re-ranking.
  */
 export async function runSearch(
-  deps: SearchDeps,
+  deps: RunDeps,
   request: SearchRequest,
-  { parts, searchScope }: { parts: Parts; searchScope: SearchScope },
+  { parts, searchScope, vectors }: BegunSearch,
 ): Promise<SearchRun> {
   const { scope, libraries } = searchScope
   const query = request.query.toWellFormed()
 
-  const asked = queryTerms(query)
-  const nominations = await nominate(deps, parts, searchScope, request.search_types, query, asked)
+  const nominations = await nominate(deps, parts, searchScope, request.search_types, query, vectors)
   const { text } = nominations
   const used = answering(request.search_types, nominations)
   if (used.length === 0) {
@@ -94,5 +102,27 @@ export async function runSearch(
   return {
     ...{ config: deps.config, request, parts, searchScope, text, nominations, used, exactness },
     ...{ ranking, reranking, passages, limit, candidates, withheld },
+  }
+}
+
+/** Of a search what its answer needs. */
+export interface Found {
+  candidates: Candidate[]
+  /** The retrievers that answered. */
+  used: SearchType[]
+  /** Passages that were ranked. */
+  ranked: number
+  exact: boolean
+  reranking: Pick<Reranking, 'model' | 'skipReason'>
+}
+
+export function foundBy({ candidates, used, ranking, nominations, reranking }: SearchRun): Found {
+  const { model, skipReason } = reranking
+  return {
+    candidates,
+    used,
+    ranked: ranking.ranked.length,
+    exact: nominations.vector?.exact ?? false,
+    reranking: { model, skipReason },
   }
 }

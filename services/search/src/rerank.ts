@@ -1,8 +1,8 @@
 import type { ChunkDetail, LibraryNode } from '@mnemosyne/graph'
 import type { Reranker } from '@mnemosyne/models'
-import type { SearchConfig } from './config.ts'
 import type { Parts } from './parts.ts'
 import type { Passages } from './passages.ts'
+import type { RunDeps } from './pipeline.ts'
 
 /** What became of re-ranking, and the order of all candidates after it. */
 export interface Reranking {
@@ -34,7 +34,7 @@ const GRACE_MS = 1_000
  * fails or is slow changes nothing, and is named in `degraded`.
  */
 export async function rerank(
-  { config, reranker }: { config: SearchConfig; reranker: Reranker | null },
+  { config, reranker }: RunDeps,
   parts: Parts,
   input: RerankInput,
 ): Promise<Reranking> {

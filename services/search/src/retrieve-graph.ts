@@ -1,11 +1,5 @@
-import {
-  type Ask,
-  type ChunkMentions,
-  type ConceptInScope,
-  conceptKeys,
-  type GraphStore,
-  type Scope,
-} from '@mnemosyne/graph'
+import type { Ask, ChunkMentions, ConceptInScope, Scope, SearchStore } from '@mnemosyne/graph'
+import { conceptKeys } from '@mnemosyne/graph/analysis'
 import { conceptWeight, isLinkable, LINKABLE_MAX, namedConceptPoints } from './ranking/concepts.ts'
 import { rankByScore } from './ranking/fusion.ts'
 import { adjacentLink, type Link, type Seed, sharedLink } from './ranking/links.ts'
@@ -35,7 +29,7 @@ export interface NamedConcepts {
 }
 
 export async function nameConcepts(
-  graph: GraphStore,
+  graph: SearchStore,
   scope: Scope,
   query: string,
   ask: Ask,
@@ -60,7 +54,7 @@ export interface NamedPoints {
 
 /** Points of those of `uids` that mention a concept of the query. */
 export async function pointsOfNamed(
-  graph: GraphStore,
+  graph: SearchStore,
   scope: Scope,
   named: NamedConcepts,
   uids: string[],
@@ -104,7 +98,7 @@ interface FollowedConcept extends WeighedConcept {
  * What passages of one document share through its own title links none of them: it is true of them all.
  */
 export async function followLinks(
-  graph: GraphStore,
+  graph: SearchStore,
   scope: Scope,
   named: NamedConcepts,
   seeds: Seed[],
@@ -207,7 +201,7 @@ function weigh(concepts: ConceptInScope[], scopeSize: number): (WeighedConcept &
 
 /** Which of the concepts each chunk mentions. */
 async function chunksByConcept(
-  graph: GraphStore,
+  graph: SearchStore,
   scope: Scope,
   conceptUids: string[],
   ask: Ask,
@@ -227,7 +221,7 @@ async function chunksByConcept(
 
 /** Uid of the concept that each chunk's document is called by. */
 async function titleConcepts(
-  graph: GraphStore,
+  graph: SearchStore,
   scope: Scope,
   uids: string[],
   ask: Ask,

@@ -1,48 +1,10 @@
-import type { Ask, GraphStore, LibraryNode, Scope, VectorCandidates } from '@mnemosyne/graph'
-import { type Embedder, ModelError } from '@mnemosyne/models'
+import type { Ask, Scope, SearchStore, VectorCandidates } from '@mnemosyne/graph'
 import type { Spread } from './ranking/fusion.ts'
 
 /** A query vector and the part of the scope that it is for. */
 export interface QueryVector {
   scope: Scope
   vector: Float32Array
-}
-
-/**
- * One vector for each distinct instruction among the libraries of the scope, if the model takes instructions;
- * otherwise one for all of it.
- *
- * @throws ModelError
- */
-export async function embedQuery(
-  embedder: Embedder,
-  query: string,
-  scope: Scope,
-  libraries: LibraryNode[],
-  limits: { signal: AbortSignal; timeoutMs: number },
-): Promise<QueryVector[]> {
-  if (!embedder.model.takesInstructions) {
-    return [{ scope, vector: await embed() }]
-  }
-  const byInstruction = Map.groupBy(libraries, (library) => library.embedding_instruction)
-  return Promise.all(
-    [...byInstruction].map(async ([instruction, group]) => ({
-      scope: { ...scope, libraries: group.map(({ uid }) => uid) },
-      vector: await embed(instruction),
-    })),
-  )
-
-  async function embed(instruction?: string): Promise<Float32Array> {
-    const vector = await embedder.embedQuery(query, {
-      ...(instruction !== undefined && { instruction }),
-      ...limits,
-    })
-    // One number that is none would spread to every score.
-    if (!vector.every(Number.isFinite)) {
-      throw new ModelError('The embedding model answered with something that is no number.')
-    }
-    return vector
-  }
 }
 
 export interface VectorAnswer {
@@ -57,7 +19,7 @@ export interface VectorAnswer {
 
 /** The `k` nearest chunks of the scope, whichever vector they were compared with. */
 export async function retrieveByVector(
-  graph: GraphStore,
+  graph: SearchStore,
   vectors: QueryVector[],
   k: number,
   ask: Ask,

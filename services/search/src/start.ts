@@ -16,8 +16,8 @@ import { createAdmission } from './admission.ts'
 import type { SearchConfig } from './config.ts'
 import { ERROR_STATUS } from './errors.ts'
 import { explain } from './explain/explain.ts'
-import { searchMetrics } from './parts.ts'
 import { type EmbedderState, search } from './search.ts'
+import { searchMetrics } from './stage-watch.ts'
 
 export interface SearchServiceDeps {
   config: SearchConfig

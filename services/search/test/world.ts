@@ -210,6 +210,8 @@ export async function openWorld(fillStore: (graph: GraphStore) => Promise<void> 
 function breakable(graph: GraphStore, broken: World['broken']): GraphStore {
   return new Proxy(graph, {
     get(target, name) {
+      // What is asked near the store passes by here.
+      if (name === 'near' && broken.size > 0) return undefined
       const own: unknown = Reflect.get(target, name)
       if (typeof own !== 'function') return own
       return (...args: unknown[]) => broken.get(String(name))?.(...args) ?? own.apply(target, args)

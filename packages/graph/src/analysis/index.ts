@@ -1,2 +1,5 @@
-// The door for processes that analyse text and open no store: they load neither SQLite nor usearch.
-export { conceptKey, titleConceptKey } from './concept-keys.ts'
+// The door for processes and threads that analyse text and open no store: they load neither SQLite nor usearch.
+export { conceptKey, conceptKeys, titleConceptKey } from './concept-keys.ts'
+export { phraseTerms, queryTerms, quotedPhrases } from './query.ts'
+export { terms } from './terms.ts'
+export { words } from './words.ts'

@@ -16,13 +16,22 @@ import {
 // biome-ignore lint/complexity/noBannedTypes: any function is meant; its own type is kept by the type parameter
 export type Questions = Record<string, Function>
 type Arguments<F> = F extends (...args: infer A) => unknown ? A : never
+/** All but the last. */
+type Leading<A> = A extends [...infer L, unknown] ? L : never
 type Answer<F> = F extends (...args: never[]) => infer R ? Awaited<R> : never
 
-interface Request {
+type Request = Question | Later
+
+interface Question {
   id: number
   question: string
   args: unknown[]
+  /** Whether one more argument follows in a message of its own. */
+  waits: boolean
 }
+
+/** What a question waited for; `left`: its caller does not wait for the answer any more. */
+type Later = { id: number } & ({ later: unknown } | { left: true })
 
 type Reply =
   | { kind: 'ready' }
@@ -40,8 +49,8 @@ interface SentError {
 const CLOSE = '(close)'
 
 /**
- * The worker's side: opens what it needs, then answers one question at a time, in order.
- * `open` gives the functions that answer, and how to close.
+ * The worker's side: opens what it needs, then answers one question at a time, in order. Those whose answer is a
+ * promise let others pass meanwhile. `open` gives the functions that answer, and how to close.
  */
 export function serveQuestions(open: () => { questions: Questions; close: () => void }): void {
   const port = parentPort!
@@ -52,20 +61,47 @@ export function serveQuestions(open: () => { questions: Questions; close: () => 
     port.postMessage({ kind: 'refusal', id: null, error: send(error) } satisfies Reply)
     return
   }
-  port.on('message', ({ id, question, args }: Request) => {
+  const awaited = new Map<number, PromiseWithResolvers<unknown>>()
+  const reply = (id: number, value: unknown) =>
+    port.postMessage({ kind: 'answer', id, value } satisfies Reply, buffersOf(value))
+  const refuse = (id: number, error: unknown) =>
+    port.postMessage({ kind: 'refusal', id, error: send(error) } satisfies Reply)
+  port.on('message', (request: Request) => {
+    const { id } = request
+    if (!('question' in request)) {
+      if ('left' in request) awaited.get(id)?.reject(new Error('The caller left.'))
+      else awaited.get(id)?.resolve(request.later)
+      return
+    }
+    const { question, args, waits } = request
     try {
       if (question === CLOSE) opened.close()
-      const value = question === CLOSE ? undefined : opened.questions[question]!(...args)
-      port.postMessage({ kind: 'answer', id, value } satisfies Reply, buffersOf(value))
+      const value =
+        question === CLOSE ? undefined : opened.questions[question]!(...args, ...waitedFor(id, waits))
+      if (value instanceof Promise) {
+        value.then((answer) => reply(id, answer)).catch((error) => refuse(id, error))
+      } else reply(id, value)
     } catch (error) {
-      port.postMessage({ kind: 'refusal', id, error: send(error) } satisfies Reply)
+      refuse(id, error)
     }
     if (question === CLOSE) port.close()
   })
   port.postMessage({ kind: 'ready' } satisfies Reply)
+
+  function waitedFor(id: number, waits: boolean): [] | [Promise<unknown>] {
+    if (!waits) return []
+    const later = Promise.withResolvers<unknown>()
+    awaited.set(id, later)
+    const forget = () => awaited.delete(id)
+    later.promise.then(forget, forget)
+    return [later.promise]
+  }
 }
 
-/** One being answered and one ready to go: what waits here can still be given up by those who leave. */
+/**
+ * One being answered and one ready to go: what waits here can still be given up by those who leave. Questions that wait
+ * for one more argument are sent at once, and take no turn.
+ */
 const IN_HAND = 2
 
 interface Asked {
@@ -87,7 +123,9 @@ export class WorkerChannel<Q extends Questions> {
   #worker: Worker | null = null
   #ready: Promise<void> | null = null
   readonly #waiting = new Set<Asked>()
-  readonly #inHand = new Map<number, Asked>()
+  readonly #inHand = new Map<number, Asked & { inTurn: boolean }>()
+  /** Of those in hand, how many take a turn. */
+  #inTurn = 0
   #nextId = 1
   #closed = false
 
@@ -109,15 +147,19 @@ export class WorkerChannel<Q extends Questions> {
     return this.#ready
   }
 
-  /** Asks one question. Buffers in `args` are copied when its turn comes; those in the answer are moved. */
+  /**
+   * Asks one question. Buffers in `args` are copied when its turn comes; those in the answer are moved. What becomes
+   * of `later` is the last argument of the question, as a promise; when it rejects, so does the answer.
+   */
   async ask<K extends keyof Q & string>(
     question: K,
-    args: Arguments<Q[K]>,
+    args: unknown[] & (Arguments<Q[K]> | Leading<Arguments<Q[K]>>),
     signal?: AbortSignal,
+    later?: Promise<unknown>,
   ): Promise<Answer<Q[K]>> {
     signal?.throwIfAborted()
     await this.start()
-    return this.#send(question, args, signal) as Promise<Answer<Q[K]>>
+    return this.#send(question, args, signal, later) as Promise<Answer<Q[K]>>
   }
 
   /** Waits for the questions in hand, then ends the thread. */
@@ -132,7 +174,12 @@ export class WorkerChannel<Q extends Questions> {
     if (this.#worker) await ended
   }
 
-  async #send(question: string, args: unknown[], signal?: AbortSignal): Promise<unknown> {
+  async #send(
+    question: string,
+    args: unknown[],
+    signal?: AbortSignal,
+    later?: Promise<unknown>,
+  ): Promise<unknown> {
     signal?.throwIfAborted()
     if (!this.#worker) throw new GraphUnavailableError('The graph store stopped. Try again.')
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
@@ -142,8 +189,11 @@ export class WorkerChannel<Q extends Questions> {
       reject(signal?.reason)
     }
     signal?.addEventListener('abort', leave, { once: true })
-    this.#waiting.add(asked)
-    this.#dispatch()
+    if (later) this.#postWith(asked, later, signal)
+    else {
+      this.#waiting.add(asked)
+      this.#dispatch()
+    }
     try {
       return await promise
     } finally {
@@ -153,17 +203,44 @@ export class WorkerChannel<Q extends Questions> {
 
   #dispatch(): void {
     for (const asked of this.#waiting) {
-      if (this.#inHand.size >= IN_HAND) return
+      if (this.#inTurn >= IN_HAND) return
       this.#waiting.delete(asked)
-      const { question, args } = asked
-      const id = this.#nextId++
+      if (this.#post(asked, false) !== null) this.#inTurn++
+    }
+  }
+
+  #postWith(asked: Asked, later: Promise<unknown>, signal: AbortSignal | undefined): void {
+    const id = this.#post(asked, true)
+    if (id === null) return
+    const send = (message: Later) => {
       try {
-        this.#worker!.postMessage({ id, question, args } satisfies Request)
-        this.#inHand.set(id, asked)
+        this.#worker?.postMessage(message)
       } catch (error) {
+        this.#worker?.postMessage({ id, left: true } satisfies Later)
         asked.reject(error)
       }
     }
+    later.then(
+      (value) => send(signal?.aborted ? { id, left: true } : { id, later: value }),
+      (error) => {
+        asked.reject(error)
+        send({ id, left: true })
+      },
+    )
+  }
+
+  /** @returns the id; null when the arguments can't be sent. */
+  #post(asked: Asked, waits: boolean): number | null {
+    const { question, args } = asked
+    const id = this.#nextId++
+    try {
+      this.#worker!.postMessage({ id, question, args, waits } satisfies Request)
+    } catch (error) {
+      asked.reject(error)
+      return null
+    }
+    this.#inHand.set(id, { ...asked, inTurn: !waits })
+    return id
   }
 
   #spawn(): Promise<void> {
@@ -199,6 +276,7 @@ export class WorkerChannel<Q extends Questions> {
     const asked = reply.id === null ? undefined : this.#inHand.get(reply.id)
     if (reply.id === null || !asked) return
     this.#inHand.delete(reply.id)
+    if (asked.inTurn) this.#inTurn--
     this.#dispatch()
     if (reply.kind === 'answer') asked.resolve(reply.value)
     else asked.reject(receive(reply.error))
@@ -209,6 +287,7 @@ export class WorkerChannel<Q extends Questions> {
     this.#ready = null
     const lost = [...this.#inHand.values(), ...this.#waiting]
     this.#inHand.clear()
+    this.#inTurn = 0
     this.#waiting.clear()
     for (const { reject } of lost) reject(error)
     if (!this.#closed) this.#onDeath(error)

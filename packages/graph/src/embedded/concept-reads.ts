@@ -1,31 +1,17 @@
 import { words } from '../analysis/words.ts'
-import type {
-  ChunkMentions,
-  ChunkTitle,
-  ConceptChunks,
-  ConceptInScope,
-  ConceptKind,
-  ConceptListing,
-  ConceptNeighbourhood,
-  ConceptsNamed,
-  LinkedChunk,
-  Page,
-  Scope,
-} from '../port.ts'
-import { chunksInScope, idsOf, uidsOf } from './chunk-reads.ts'
+import type { ConceptKind, ConceptListing, ConceptNeighbourhood, Page, Scope } from '../port.ts'
 import type { Database } from './database.ts'
 import { ITEM_IN_SCOPE, type ResolvedScope, resolveScope } from './scope.ts'
 
 /** Counting stops here: a concept that more chunks mention says too little to be used. */
 const COUNTED_UP_TO = 201
-const MAX_KEYS = 4_096
 const MAX_ITEM_CONCEPTS = 500
 const MAX_NEIGHBOURHOOD = 200
 const NEIGHBOURS_PER_CONCEPT = 30
-const CHUNKS_PER_CONCEPT = 200
+export const CHUNKS_PER_CONCEPT = 200
 const MAX_ITEMS = 100
 
-interface ConceptRow {
+export interface ConceptRow {
   id: number
   uid: string
   key: string
@@ -34,7 +20,8 @@ interface ConceptRow {
   concept_type: string | null
 }
 
-const CONCEPT = 'concepts.id, concepts.uid, concepts.key, concepts.name, concepts.kind, concepts.concept_type'
+export const CONCEPT =
+  'concepts.id, concepts.uid, concepts.key, concepts.name, concepts.kind, concepts.concept_type'
 
 /** Counts, and remembers, how many chunks of one scope mention a concept. */
 class Counter {
@@ -50,108 +37,50 @@ class Counter {
   of(concept: number): number {
     let count = this.#known.get(concept)
     if (count === undefined) {
-      count = Math.min(
-        this.#scope.collection === null ? this.#inLibraries(concept) : this.#inCollection(concept),
-        COUNTED_UP_TO,
-      )
+      count = countInScope(this.#db, this.#scope, concept)
       this.#known.set(concept, count)
     }
     return count
   }
-
-  #inLibraries(concept: number): number {
-    const only = this.#scope.libraries
-    const { n } = (
-      this.#scope.whole
-        ? this.#db.get<{ n: number }>(
-            'SELECT coalesce(sum(chunks), 0) AS n FROM concept_counts WHERE concept_id = ?',
-            concept,
-          )
-        : only.length === 1
-          ? this.#db.get<{ n: number }>(
-              'SELECT coalesce(sum(chunks), 0) AS n FROM concept_counts WHERE concept_id = ? AND library_id = ?',
-              concept,
-              only[0]!,
-            )
-          : this.#db.get<{ n: number }>(
-              `SELECT coalesce(sum(chunks), 0) AS n FROM concept_counts
-               WHERE concept_id = ? AND library_id IN (SELECT value FROM json_each(?))`,
-              concept,
-              this.#scope.libraryList,
-            )
-    )!
-    return n
-  }
-
-  #inCollection(concept: number): number {
-    return this.#db.get<{ n: number }>(
-      `SELECT count(*) AS n FROM (
-         SELECT 1 FROM mentioned JOIN chunks ON chunks.id = mentioned.chunk_id JOIN items ON items.id = chunks.item_id
-         WHERE mentioned.concept_id = ? AND mentioned.library_id = ? AND items.collection_id = ? LIMIT ?)`,
-      concept,
-      this.#scope.libraries[0]!,
-      this.#scope.collection,
-      COUNTED_UP_TO,
-    )!.n
-  }
 }
 
-export function conceptsNamed(db: Database, scope: Scope, keys: string[]): ConceptsNamed {
-  const resolved = resolveScope(db, scope)
-  const counter = new Counter(db, resolved)
-  const concepts = [...new Set(keys.slice(0, MAX_KEYS))].flatMap((key) => {
-    const row = db.get<ConceptRow>(`SELECT ${CONCEPT} FROM concepts WHERE key = ?`, key)
-    return row && counter.of(row.id) > 0 ? [inScope(row, counter)] : []
-  })
-  return { concepts, scope_size: chunksIn(db, resolved) }
+/** How many chunks of the scope mention a concept, up to 201. */
+export function countInScope(db: Database, scope: ResolvedScope, concept: number): number {
+  const count =
+    scope.collection === null ? countInLibraries(db, scope, concept) : countInCollection(db, scope, concept)
+  return Math.min(count, COUNTED_UP_TO)
 }
 
-function chunksIn(db: Database, scope: ResolvedScope): number {
-  if (scope.whole) return db.get<{ value: number }>("SELECT value FROM totals WHERE name = 'chunks'")!.value
-  return db.get<{ n: number }>(
-    `SELECT coalesce(sum(chunk_count), 0) AS n FROM items WHERE ${ITEM_IN_SCOPE}`,
-    scope.libraryList,
-    scope.collection,
-  )!.n
-}
-
-function inScope(row: ConceptRow, counter: Counter): ConceptInScope {
-  return { concept_uid: row.uid, key: row.key, name: row.name, kind: row.kind, df: counter.of(row.id) }
-}
-
-export function mentions(db: Database, scope: Scope, uids: string[]): ChunkMentions[] {
-  const resolved = resolveScope(db, scope)
-  const counter = new Counter(db, resolved)
-  return chunksInScope(db, resolved, uids).map(({ id, chunk_uid, item_id }) => {
-    const rows = db.all<ConceptRow>(
-      `SELECT ${CONCEPT} FROM mentions JOIN concepts ON concepts.id = mentions.concept_id WHERE mentions.chunk_id = ?`,
-      id,
-    )
-    const title = db.get<ConceptRow>(
-      `SELECT ${CONCEPT} FROM items JOIN concepts ON concepts.key = items.title_key WHERE items.id = ?`,
-      item_id,
-    )
-    return {
-      chunk_uid,
-      concepts: rows.map((row) => inScope(row, counter)),
-      title_concept: title && counter.of(title.id) > 0 ? inScope(title, counter) : null,
-    }
-  })
-}
-
-export function chunksMentioning(
+function countInLibraries(
   db: Database,
-  scope: Scope,
-  conceptUids: string[],
-  limitPerConcept: number,
-): ConceptChunks[] {
-  const resolved = resolveScope(db, scope)
-  return [...new Set(conceptUids)].flatMap((concept_uid) => {
-    const row = db.get<{ id: number }>('SELECT id FROM concepts WHERE uid = ?', concept_uid)
-    if (!row) return []
-    const chunk_uids = chunksOf(db, resolved, row.id, limitPerConcept).map((chunk) => chunk.uid)
-    return chunk_uids.length > 0 ? [{ concept_uid, chunk_uids }] : []
-  })
+  { whole, libraries, libraryList }: ResolvedScope,
+  concept: number,
+): number {
+  const sum = 'SELECT coalesce(sum(chunks), 0) AS n FROM concept_counts WHERE concept_id = ?'
+  const { n } = (
+    whole
+      ? db.get<{ n: number }>(sum, concept)
+      : libraries.length === 1
+        ? db.get<{ n: number }>(`${sum} AND library_id = ?`, concept, libraries[0]!)
+        : db.get<{ n: number }>(
+            `${sum} AND library_id IN (SELECT value FROM json_each(?))`,
+            concept,
+            libraryList,
+          )
+  )!
+  return n
+}
+
+function countInCollection(db: Database, { libraries, collection }: ResolvedScope, concept: number): number {
+  return db.get<{ n: number }>(
+    `SELECT count(*) AS n FROM (
+       SELECT 1 FROM mentioned JOIN chunks ON chunks.id = mentioned.chunk_id JOIN items ON items.id = chunks.item_id
+       WHERE mentioned.concept_id = ? AND mentioned.library_id = ? AND items.collection_id = ? LIMIT ?)`,
+    concept,
+    libraries[0]!,
+    collection,
+    COUNTED_UP_TO,
+  )!.n
 }
 
 function chunksOf(
@@ -179,104 +108,6 @@ function chunksOf(
     scope.collection,
     limit,
   )
-}
-
-export function titleConcepts(db: Database, scope: Scope, uids: string[]): ChunkTitle[] {
-  const resolved = resolveScope(db, scope)
-  const ids = chunksInScope(db, resolved, uids).map(({ id }) => id)
-  return titledChunks(db, resolved, ids).map(({ uid, title_concept_uid }) => ({
-    chunk_uid: uid,
-    title_concept_uid,
-  }))
-}
-
-export function linkedChunks(
-  db: Database,
-  scope: Scope,
-  concepts: { concept_uid: string; weight: number }[],
-  { among, others }: { among: string[]; others: number },
-): LinkedChunk[] {
-  const resolved = resolveScope(db, scope)
-  const reached = new Map<number, { weight: number; concept_uids: string[] }>()
-  for (const { concept_uid, weight } of concepts) {
-    for (const chunk of chunkIdsOf(db, resolved, concept_uid)) {
-      const known = reached.get(chunk)
-      known?.concept_uids.push(concept_uid)
-      if (!known) reached.set(chunk, { weight, concept_uids: [concept_uid] })
-      else if (weight > known.weight) known.weight = weight
-    }
-  }
-  const asked = idsOf(db, among)
-  const [inside, outside] = [[] as number[], [] as number[]]
-  for (const chunk of reached.keys()) (asked.has(chunk) ? inside : outside).push(chunk)
-  const weightOf = (chunk: number) => reached.get(chunk)!.weight
-  const linked = [...inside, ...heaviest(db, outside, weightOf, others)]
-  return titledChunks(db, resolved, linked).map(({ id, uid, title_concept_uid }) => ({
-    chunk_uid: uid,
-    concept_uids: reached.get(id)!.concept_uids,
-    title_concept_uid,
-  }))
-}
-
-/** The first `count` by falling weight, ties by uid. */
-function heaviest(
-  db: Database,
-  chunks: number[],
-  weightOf: (chunk: number) => number,
-  count: number,
-): number[] {
-  if (chunks.length <= count) return chunks
-  const weights = Float64Array.from(chunks, weightOf).sort()
-  const last = weights.at(-Math.max(count, 1))!
-  const heavy = chunks.filter((chunk) => weightOf(chunk) >= last)
-  const uids = uidsOf(db, heavy)
-  return heavy
-    .sort((a, b) => weightOf(b) - weightOf(a) || (uids.get(a)! < uids.get(b)! ? -1 : 1))
-    .slice(0, count)
-}
-
-/** Chunks by row id, with the concept that their item's title is where the scope holds it. */
-function titledChunks(
-  db: Database,
-  scope: ResolvedScope,
-  ids: number[],
-): { id: number; uid: string; title_concept_uid: string | null }[] {
-  const counter = new Counter(db, scope)
-  return db
-    .all<{ id: number; uid: string; concept: number | null; concept_uid: string | null }>(
-      `SELECT chunks.id, chunks.uid, concepts.id AS concept, concepts.uid AS concept_uid
-       FROM json_each(?) AS asked CROSS JOIN chunks ON chunks.id = asked.value
-       CROSS JOIN items ON items.id = chunks.item_id LEFT JOIN concepts ON concepts.key = items.title_key
-       ORDER BY asked.key`,
-      JSON.stringify(ids),
-    )
-    .map(({ id, uid, concept, concept_uid }) => ({
-      id,
-      uid,
-      title_concept_uid: concept !== null && counter.of(concept) > 0 ? concept_uid : null,
-    }))
-}
-
-/** Row ids of chunks that mention the concept, as one text: a row each costs four times as much. */
-function chunkIdsOf(db: Database, scope: ResolvedScope, conceptUid: string): number[] {
-  const found = db.get<{ ids: string }>(
-    scope.collection === null
-      ? `SELECT json_group_array(chunk_id) AS ids FROM (
-           SELECT chunk_id FROM mentioned WHERE concept_id = (SELECT id FROM concepts WHERE uid = ?1)
-             AND library_id IN (SELECT value FROM json_each(?2)) AND ?3 IS NULL
-           ORDER BY library_id, chunk_id LIMIT ?4)`
-      : `SELECT json_group_array(chunk_id) AS ids FROM (
-           SELECT chunk_id FROM mentioned JOIN chunks ON chunks.id = mentioned.chunk_id
-             JOIN items ON items.id = chunks.item_id
-           WHERE concept_id = (SELECT id FROM concepts WHERE uid = ?1)
-             AND mentioned.library_id IN (SELECT value FROM json_each(?2)) AND items.collection_id = ?3
-           ORDER BY chunk_id LIMIT ?4)`,
-    conceptUid,
-    scope.libraryList,
-    scope.collection,
-    CHUNKS_PER_CONCEPT,
-  )!
-  return JSON.parse(found.ids) as number[]
 }
 
 export function itemConcepts(db: Database, scope: Scope, itemUid: string): ConceptListing[] {

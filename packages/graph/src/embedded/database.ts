@@ -60,6 +60,14 @@ export class Database {
     return this.#transaction('BEGIN', work)
   }
 
+  /**
+   * Another number whenever another connection has changed the store since the last snapshot. To be asked inside a
+   * snapshot; on a connection that does not write.
+   */
+  version(): number {
+    return this.get<{ data_version: number }>('PRAGMA data_version')!.data_version
+  }
+
   close(): void {
     this.#statements.clear()
     this.#connection.close()

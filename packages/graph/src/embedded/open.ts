@@ -28,14 +28,14 @@ export interface EmbeddedGraphOptions {
   log: Logger
   metrics: Metrics
   clock: Clock
-  /** Most threads that answer questions other than the search of vectors and texts; 2 unless told. */
+  /** Most threads that answer questions other than those of a search; 2 unless told. */
   readers?: number
   /** Largest size of the file; writes beyond fail with GraphFullError. */
   maxBytes?: number
 }
 
 /**
- * Opens the graph store on one SQLite file. One thread writes, one searches vectors and texts, some answer the rest.
+ * Opens the graph store on one SQLite file. One thread writes, one searches, some answer the rest.
  * @throws NewerSchemaError, GraphUnavailableError when the file can't be opened.
  */
 export async function openEmbeddedGraph(options: EmbeddedGraphOptions): Promise<GraphStore> {
@@ -131,19 +131,28 @@ class EmbeddedGraph implements GraphStore {
     query: { vector?: Float32Array | null; terms: string[] },
     ask?: Ask,
   ) => this.#search('scoreChunks', [scope, uids, query], ask)
-  conceptsNamed = (scope: Scope, keys: string[], ask?: Ask) => this.#read('conceptsNamed', [scope, keys], ask)
-  mentions = (scope: Scope, uids: string[], ask?: Ask) => this.#read('mentions', [scope, uids], ask)
+  conceptsNamed = (scope: Scope, keys: string[], ask?: Ask) =>
+    this.#search('conceptsNamed', [scope, keys], ask)
+  mentions = (scope: Scope, uids: string[], ask?: Ask) => this.#search('mentions', [scope, uids], ask)
   chunksMentioning = (scope: Scope, uids: string[], limit: number, ask?: Ask) =>
-    this.#read('chunksMentioning', [scope, uids, limit], ask)
-  titleConcepts = (scope: Scope, uids: string[], ask?: Ask) => this.#read('titleConcepts', [scope, uids], ask)
+    this.#search('chunksMentioning', [scope, uids, limit], ask)
+  titleConcepts = (scope: Scope, uids: string[], ask?: Ask) =>
+    this.#search('titleConcepts', [scope, uids], ask)
   linkedChunks = (
     scope: Scope,
     concepts: { concept_uid: string; weight: number }[],
     options: { among: string[]; others: number },
     ask?: Ask,
-  ) => this.#read('linkedChunks', [scope, concepts, options], ask)
-  neighbours = (scope: Scope, uids: string[], ask?: Ask) => this.#read('neighbours', [scope, uids], ask)
+  ) => this.#search('linkedChunks', [scope, concepts, options], ask)
+  neighbours = (scope: Scope, uids: string[], ask?: Ask) => this.#search('neighbours', [scope, uids], ask)
   chunkDetails = (scope: Scope, uids: string[], ask?: Ask) => this.#read('chunkDetails', [scope, uids], ask)
+  near = async <I, L, O>(module: URL, input: I, later: Promise<L>, ask?: Ask): Promise<O> => {
+    if (this.#closed) throw new GraphClosedError()
+    const { answer, asked } = await this.#searcher.ask('near', [module.href, input], ask?.signal, later)
+    for (const one of asked) this.#measure.past(one)
+    return answer as O
+  }
+
   concepts = (scope: Scope, options: { q?: string }, page: Page, ask?: Ask) =>
     this.#read('concepts', [scope, options, page], ask)
   conceptNeighbourhood = (scope: Scope, uid: string, depth: number, ask?: Ask) =>
@@ -219,6 +228,6 @@ class EmbeddedGraph implements GraphStore {
 
   async #measured<T>(question: string, work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new GraphClosedError()
-    return this.#measure(question, {}, work)
+    return this.#measure.around(question, {}, work)
   }
 }

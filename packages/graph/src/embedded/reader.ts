@@ -1,16 +1,7 @@
 import { workerData } from 'node:worker_threads'
 import { serveQuestions } from './channel.ts'
-import { chunkDetails, getChunk, listChunks, neighbours } from './chunk-reads.ts'
-import {
-  chunksMentioning,
-  conceptNeighbourhood,
-  concepts,
-  conceptsNamed,
-  itemConcepts,
-  linkedChunks,
-  mentions,
-  titleConcepts,
-} from './concept-reads.ts'
+import { chunkDetails, getChunk, listChunks } from './chunk-reads.ts'
+import { conceptNeighbourhood, concepts, itemConcepts } from './concept-reads.ts'
 import { Database } from './database.ts'
 import {
   dimensions,
@@ -45,12 +36,6 @@ function readerQuestions(db: Database) {
     listChunks: on(listChunks),
     getChunk: on(getChunk),
     reusableVectors: on(reusableVectors),
-    conceptsNamed: on(conceptsNamed),
-    mentions: on(mentions),
-    chunksMentioning: on(chunksMentioning),
-    titleConcepts: on(titleConcepts),
-    linkedChunks: on(linkedChunks),
-    neighbours: on(neighbours),
     chunkDetails: on(chunkDetails),
     concepts: on(concepts),
     conceptNeighbourhood: on(conceptNeighbourhood),

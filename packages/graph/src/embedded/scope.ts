@@ -1,5 +1,6 @@
 import type { Scope } from '../port.ts'
 import type { Database } from './database.ts'
+import { WhileUnchanged } from './while-unchanged.ts'
 
 /** A scope as row ids. Libraries that do not exist, or are being deleted, are not among them. */
 export interface ResolvedScope {
@@ -13,10 +14,37 @@ export interface ResolvedScope {
 
 const NOTHING: ResolvedScope = { libraries: [], libraryList: '[]', collection: null, whole: false }
 
+interface LibraryRow {
+  id: number
+  uid: string
+  library_type: string
+  deleting: number
+}
+
 export function resolveScope(db: Database, scope: Scope): ResolvedScope {
-  const all = db.all<{ id: number; uid: string; library_type: string; deleting: number }>(
-    'SELECT id, uid, library_type, deleting FROM libraries',
-  )
+  return narrowed(db, librariesIn(db), scope)
+}
+
+/** Resolves scopes of one connection, and remembers the libraries. Ask inside a snapshot. */
+export class Scopes {
+  readonly #db: Database
+  readonly #libraries: WhileUnchanged<LibraryRow[]>
+
+  constructor(db: Database) {
+    this.#db = db
+    this.#libraries = new WhileUnchanged(db, () => librariesIn(db))
+  }
+
+  resolve(scope: Scope): ResolvedScope {
+    return narrowed(this.#db, this.#libraries.now, scope)
+  }
+}
+
+function librariesIn(db: Database): LibraryRow[] {
+  return db.all<LibraryRow>('SELECT id, uid, library_type, deleting FROM libraries')
+}
+
+function narrowed(db: Database, all: LibraryRow[], scope: Scope): ResolvedScope {
   const readable = scope.libraries === 'all' ? null : new Set(scope.libraries)
   const libraries = all
     .filter(

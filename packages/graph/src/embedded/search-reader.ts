@@ -1,28 +1,83 @@
 import { workerData } from 'node:worker_threads'
-import type { ChunkScore, Scope, TextHit, TextQuery, VectorCandidates } from '../port.ts'
+import type { Near, Scope, SearchStore, TextQuery } from '../port.ts'
 import { serveQuestions } from './channel.ts'
+import { ChunkPlaces } from './chunk-places.ts'
+import { chunkDetails } from './chunk-reads.ts'
+import { ConceptSearch } from './concept-search.ts'
 import { Database } from './database.ts'
 import { PairScores } from './pair-scores.ts'
-import { resolveScope } from './scope.ts'
+import { type ResolvedScope, Scopes } from './scope.ts'
 import { TextIndex } from './text-index.ts'
 import { fullTextCandidates, scoreChunks } from './text-search.ts'
 import { VectorIndex } from './vector-index.ts'
 
-/** What the search thread answers, from vectors and inverted indexes in its memory; each on one snapshot. */
+/** What the search thread answers, from what it holds of the store in memory; each on one snapshot. */
 function searchQuestions(db: Database) {
+  const scopes = new Scopes(db)
+  const places = new ChunkPlaces(db)
   const texts = new TextIndex(db)
-  const pairs = new PairScores(texts)
-  const vectors = new VectorIndex(db)
-  return {
-    vectorCandidates: (scope: Scope, vector: Float32Array, k: number): VectorCandidates =>
-      db.snapshot(() => vectors.candidates(resolveScope(db, scope), vector, k)),
-    fullTextCandidates: (scope: Scope, query: TextQuery, k: number): TextHit[] =>
-      db.snapshot(() => fullTextCandidates(db, { texts, pairs }, scope, query, k)),
-    scoreChunks: (
-      scope: Scope,
-      uids: string[],
-      query: { vector?: Float32Array | null; terms: string[] },
-    ): ChunkScore[] => db.snapshot(() => scoreChunks(db, { texts, pairs, vectors }, scope, uids, query)),
+  const vectors = new VectorIndex(db, places)
+  const concepts = new ConceptSearch(db, places)
+  const indexes = { db, places, texts, vectors, pairs: new PairScores(texts) }
+  const on =
+    <A extends unknown[], R>(answer: (scope: ResolvedScope, ...args: A) => R) =>
+    (scope: Scope, ...args: A): R =>
+      db.snapshot(() => answer(scopes.resolve(scope), ...args))
+  const questions = {
+    vectorCandidates: on((scope, vector: Float32Array, k: number) => vectors.candidates(scope, vector, k)),
+    fullTextCandidates: on((scope, query: TextQuery, k: number) =>
+      fullTextCandidates(indexes, scope, query, k),
+    ),
+    scoreChunks: on((scope, uids: string[], query: { vector?: Float32Array | null; terms: string[] }) =>
+      scoreChunks(indexes, scope, uids, query),
+    ),
+    conceptsNamed: on((scope, keys: string[]) => concepts.conceptsNamed(scope, keys)),
+    mentions: on((scope, uids: string[]) => concepts.mentions(scope, uids)),
+    chunksMentioning: on((scope, conceptUids: string[], limit: number) =>
+      concepts.chunksMentioning(scope, conceptUids, limit),
+    ),
+    titleConcepts: on((scope, uids: string[]) => concepts.titleConcepts(scope, uids)),
+    linkedChunks: on(
+      (
+        scope,
+        linking: { concept_uid: string; weight: number }[],
+        options: { among: string[]; others: number },
+      ) => concepts.linkedChunks(scope, linking, options),
+    ),
+    neighbours: on((scope, uids: string[]) => concepts.neighbours(scope, uids)),
+  }
+  const details = (scope: Scope, uids: string[]) => db.snapshot(() => chunkDetails(db, scope, uids))
+  return { ...questions, near: runNear({ ...questions, chunkDetails: details }) }
+}
+
+/** How long a question took that was asked here. */
+export interface AskedHere {
+  question: string
+  /** Milliseconds of the epoch. */
+  from: number
+  seconds: number
+}
+
+/** Runs what a module exports as `near` with the questions that are answered here; tells which were asked. */
+function runNear(questions: Record<keyof SearchStore, (...args: never[]) => unknown>) {
+  return async (module: string, input: unknown, later: Promise<unknown>) => {
+    const asked: AskedHere[] = []
+    const graph = Object.fromEntries(
+      Object.entries(questions).map(([question, answer]) => [
+        question,
+        async (...args: never[]) => {
+          const started = performance.now()
+          try {
+            return answer(...args)
+          } finally {
+            const seconds = (performance.now() - started) / 1000
+            asked.push({ question, from: performance.timeOrigin + started, seconds })
+          }
+        },
+      ]),
+    ) as unknown as SearchStore
+    const { near } = (await import(module)) as { near: Near<unknown, unknown, unknown> }
+    return { answer: await near(graph, input, later), asked }
   }
 }
 

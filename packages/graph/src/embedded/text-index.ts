@@ -18,7 +18,7 @@ export interface ScoredChunk {
  * inverted indexes in memory. Exact: every chunk of the scope that holds a term is scored. Ask inside a snapshot.
  */
 export class TextIndex {
-  readonly #copies: LibraryCopies<LibraryText>
+  readonly #copies: LibraryCopies<'texts', LibraryText>
   /** Used again by each question: new ones would keep the garbage collector busy. */
   #scores = new Float64Array(0)
 
@@ -103,7 +103,7 @@ export class TextIndex {
 }
 
 /** A library's inverted index, in segments of falling size (the logarithmic method of Bentley and Saxe, 1980). */
-class LibraryText implements LibraryCopy {
+class LibraryText implements LibraryCopy<ChunkRow> {
   readonly segments: TextSegment[] = []
 
   add(rows: ChunkRow[]): void {

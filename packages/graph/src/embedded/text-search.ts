@@ -1,9 +1,9 @@
 import { bm25Query, scoredFor } from '../bm25.ts'
-import type { ChunkScore, Scope, TextHit, TextQuery } from '../port.ts'
-import { chunksInScope, uidsOf } from './chunk-reads.ts'
+import type { ChunkScore, TextHit, TextQuery } from '../port.ts'
+import type { ChunkPlaces } from './chunk-places.ts'
 import type { Database } from './database.ts'
 import type { PairScores } from './pair-scores.ts'
-import { type ResolvedScope, resolveScope } from './scope.ts'
+import type { ResolvedScope } from './scope.ts'
 import type { NumberedQuery, TextIndex } from './text-index.ts'
 import type { VectorIndex } from './vector-index.ts'
 
@@ -11,14 +11,21 @@ import type { VectorIndex } from './vector-index.ts'
 const MAX_WORDS = 1_000
 const MAX_PHRASES = 16
 
+/** What a search looks into: the database, and what is held of it in memory. */
+export interface SearchIndexes {
+  db: Database
+  places: ChunkPlaces
+  texts: TextIndex
+  pairs: PairScores
+  vectors: VectorIndex
+}
+
 export function fullTextCandidates(
-  db: Database,
-  { texts, pairs }: { texts: TextIndex; pairs: PairScores },
-  scope: Scope,
+  { db, places, texts, pairs }: SearchIndexes,
+  resolved: ResolvedScope,
   { terms, phrases }: TextQuery,
   k: number,
 ): TextHit[] {
-  const resolved = resolveScope(db, scope)
   const query = numbered(db, terms.length > 0 ? terms : phrases.flat())
   if (resolved.libraries.length === 0 || query.terms.length === 0 || k < 1) return []
   const among = phrases.length === 0 ? null : chunksWithPhrases(db, resolved, phrases.slice(0, MAX_PHRASES))
@@ -31,38 +38,33 @@ export function fullTextCandidates(
   )
   const scored = best.map(({ chunk, bm25 }) => ({ chunk, bm25: bm25 + (ofPairs.get(chunk) ?? 0) }))
   const last = scored.map(({ bm25 }) => bm25).sort((a, b) => b - a)[Math.min(k, scored.length) - 1] ?? 0
-  const found = scored.filter(({ bm25 }) => bm25 >= last)
-  const uids = uidsOf(
-    db,
-    found.map(({ chunk }) => chunk),
-  )
-  return found
-    .map(({ chunk, bm25 }) => ({ chunk_uid: uids.get(chunk)!, bm25 }))
+  const placeOf = places.placeOf(resolved)
+  return scored
+    .filter(({ bm25 }) => bm25 >= last)
+    .map(({ chunk, bm25 }) => ({ chunk_uid: placeOf(chunk).uid, bm25 }))
     .sort((a, b) => b.bm25 - a.bm25 || (a.chunk_uid < b.chunk_uid ? -1 : 1))
     .slice(0, k)
 }
 
 export function scoreChunks(
-  db: Database,
-  { texts, pairs, vectors }: { texts: TextIndex; pairs: PairScores; vectors: VectorIndex },
-  scope: Scope,
+  { db, places, texts, pairs, vectors }: SearchIndexes,
+  resolved: ResolvedScope,
   uids: string[],
   { vector, terms }: { vector?: Float32Array | null; terms: string[] },
 ): ChunkScore[] {
-  const resolved = resolveScope(db, scope)
   const query = numbered(db, terms)
   const ofTerms = texts.scorer(resolved, query)
   const cosine = vector ? vectors.scorer(resolved, vector) : () => null
-  const chunks = chunksInScope(db, resolved, uids)
+  const chunks = places.inScope(resolved, uids)
   const ofPairs = pairs.of(
     resolved,
     query,
-    chunks.map(({ id }) => id),
+    chunks.map(({ chunk }) => chunk),
   )
-  return chunks.map(({ id, chunk_uid }) => ({
-    chunk_uid,
-    cosine: cosine(id),
-    bm25: ofTerms(id) + (ofPairs.get(id) ?? 0),
+  return chunks.map(({ chunk, uid }) => ({
+    chunk_uid: uid,
+    cosine: cosine(chunk),
+    bm25: ofTerms(chunk) + (ofPairs.get(chunk) ?? 0),
   }))
 }
 

@@ -1,7 +1,7 @@
 import { exactSearch, MetricKind } from 'usearch'
 import { DimensionMismatchError } from '../errors.ts'
 import type { VectorCandidates } from '../port.ts'
-import { uidsOf } from './chunk-reads.ts'
+import type { ChunkPlaces } from './chunk-places.ts'
 import type { Database } from './database.ts'
 import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
 import type { ResolvedScope } from './scope.ts'
@@ -81,7 +81,7 @@ class Segment {
 }
 
 /** A library's vectors in memory. */
-class LibraryVectors implements LibraryCopy {
+class LibraryVectors implements LibraryCopy<ChunkRow> {
   readonly segments = new Map<number | null, Segment>()
   readonly #places = new Map<number, { segment: Segment; row: number }>()
 
@@ -120,10 +120,12 @@ class LibraryVectors implements LibraryCopy {
 /** Exact vector search. The scope picks segments, so nothing outside it is looked at. Ask inside a snapshot. */
 export class VectorIndex {
   readonly #db: Database
-  readonly #copies: LibraryCopies<LibraryVectors>
+  readonly #places: ChunkPlaces
+  readonly #copies: LibraryCopies<'vectors', LibraryVectors>
 
-  constructor(db: Database) {
+  constructor(db: Database, places: ChunkPlaces) {
     this.#db = db
+    this.#places = places
     this.#copies = new LibraryCopies(db, 'vectors', () => new LibraryVectors())
   }
 
@@ -139,7 +141,7 @@ export class VectorIndex {
     const query = normalised(vector)
     const scope_size = segments.reduce((sum, segment) => sum + segment.size, 0)
     return {
-      hits: this.#best(segments, query, k),
+      hits: this.#best(scope, segments, query, k),
       exact: true,
       scope_size,
       ...spread(segments, query, scope_size),
@@ -165,16 +167,13 @@ export class VectorIndex {
     if (value !== 0 && value !== vector.length) throw new DimensionMismatchError(value, vector.length)
   }
 
-  #best(segments: Segment[], query: Float32Array, k: number): VectorCandidates['hits'] {
+  #best(scope: ResolvedScope, segments: Segment[], query: Float32Array, k: number): VectorCandidates['hits'] {
     const found = segments.flatMap((segment) => segment.nearest(query, k)).sort((a, b) => b.cosine - a.cosine)
     const last = found[Math.min(k, found.length) - 1]?.cosine ?? Number.POSITIVE_INFINITY
-    const best = found.filter(({ cosine }) => cosine >= last)
-    const uids = uidsOf(
-      this.#db,
-      best.map(({ chunk }) => chunk),
-    )
-    return best
-      .map(({ chunk, cosine }) => ({ chunk_uid: uids.get(chunk)!, cosine }))
+    const placeOf = this.#places.placeOf(scope)
+    return found
+      .filter(({ cosine }) => cosine >= last)
+      .map(({ chunk, cosine }) => ({ chunk_uid: placeOf(chunk).uid, cosine }))
       .sort((a, b) => b.cosine - a.cosine || (a.chunk_uid < b.chunk_uid ? -1 : 1))
       .slice(0, k)
   }

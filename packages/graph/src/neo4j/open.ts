@@ -233,7 +233,7 @@ class Neo4jGraph implements GraphStore {
     if (this.#closed) throw new GraphClosedError()
     ask?.signal?.throwIfAborted()
     const attributes = { ...this.#server, 'db.system.name': 'neo4j', 'db.operation.name': question }
-    return this.#kept(this.#measure(question, attributes, () => work(this.#db.until(ask?.signal))))
+    return this.#kept(this.#measure.around(question, attributes, () => work(this.#db.until(ask?.signal))))
   }
 
   #kept<T>(work: Promise<T>): Promise<T> {

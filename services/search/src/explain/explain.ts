@@ -1,6 +1,7 @@
 import type { ExplainAnswer, ExplainRequest } from '@mnemosyne/contracts'
 import type { ChunkDetail } from '@mnemosyne/graph'
-import { beginSearch, type Caller, runSearch } from '../pipeline.ts'
+import { beginSearch, type Caller, withVectors } from '../begin-search.ts'
+import { runSearch } from '../pipeline.ts'
 import type { SearchDeps } from '../search.ts'
 import { laterVerdicts, placeIn } from './later-stages.ts'
 import { fulltextVerdict, graphVerdict, vectorVerdict } from './retrievers.ts'
@@ -45,7 +46,7 @@ export async function explain(
   const scope = scopeVerdict(target.passage, explained, isInScope)
   if (!isInScope) return answer(target.passage, null, [scope], true)
 
-  const run = await runSearch(deps, request, begun)
+  const run = await runSearch(deps, request, withVectors(deps, request, begun))
   const { passage, standing } = await parts.need('explain', async (signal) => {
     const passage = await furthest(graph, run, target, { signal })
     return { passage, standing: await standingOf(graph, run, passage, { signal }) }

@@ -1,0 +1,67 @@
+import type { SearchRequest } from '@mnemosyne/contracts'
+import type { Near } from '@mnemosyne/graph'
+import { DomainError } from '@mnemosyne/platform/errors'
+import { Parts, type Stage, type StagesElsewhere, type StageWatch } from './parts.ts'
+import { type Found, foundBy, type RunConfig, runSearch } from './pipeline.ts'
+import type { QueryVector } from './retrieve-vector.ts'
+import type { SearchScope } from './scope.ts'
+
+// What this module imports is loaded into the thread of the store: nothing that opens files, models or connections.
+
+/** A search whose scope is known, to be run without a re-ranker. */
+export interface NearSearch {
+  config: RunConfig & { SEARCH_PART_TIMEOUT_MS: number }
+  request: SearchRequest
+  searchScope: SearchScope
+}
+
+export interface FoundNear {
+  /** Null: refused, and who runs it again will see why. */
+  found: Found | null
+  stages: StagesElsewhere & Omit<StageRecord, 'watch'>
+}
+
+/** Stages as they went, for those who are to be told of them. */
+export interface StageRecord {
+  watch: StageWatch
+  /** `from` is in milliseconds of the epoch. */
+  took: { stage: Stage; from: number; seconds: number }[]
+  failed: { stage: Stage; error: unknown }[]
+}
+
+/** Runs a search where the store's answers are made; the vectors of its query come later. */
+export const near: Near<NearSearch, QueryVector[] | undefined, FoundNear> = async (
+  graph,
+  { config, request, searchScope },
+  vectors,
+) => {
+  const { watch, took, failed } = recordStages()
+  const { signal } = new AbortController()
+  const parts = new Parts({ signal, timeoutMs: config.SEARCH_PART_TIMEOUT_MS, watch })
+  const begun = { parts, searchScope, vectors }
+  const found = await runSearch({ config, graph, reranker: null }, request, begun).then(foundBy, refused)
+  return { found, stages: { timings: parts.timings, degraded: parts.degraded, took, failed } }
+}
+
+function refused(error: unknown): null {
+  if (error instanceof DomainError) return null
+  throw error
+}
+
+function recordStages(): StageRecord {
+  const took: StageRecord['took'] = []
+  const failed: StageRecord['failed'] = []
+  return {
+    took,
+    failed,
+    watch: {
+      around: (_, work) => work(),
+      took(stage, seconds) {
+        const now = performance.timeOrigin + performance.now()
+        took.push({ stage, from: now - seconds * 1000, seconds })
+      },
+      failed: (stage, error) => failed.push({ stage, error }),
+      wording: () => undefined,
+    },
+  }
+}

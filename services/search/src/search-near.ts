@@ -1,0 +1,66 @@
+import type { SearchRequest } from '@mnemosyne/contracts'
+import { GraphClosedError } from '@mnemosyne/graph'
+import { pastSpan } from '@mnemosyne/platform'
+import type { Caller } from './begin-search.ts'
+import { searchCancelled, searchUnavailable } from './errors.ts'
+import type { FoundNear, NearSearch } from './near.ts'
+import type { BegunSearch, Found } from './pipeline.ts'
+import type { SearchDeps } from './search.ts'
+import { watchStages } from './stage-watch.ts'
+
+const MODULE = new URL('./near.ts', import.meta.url)
+/** So many times the time of a part the store is given for all of a search. */
+const TIMES_OF_A_PART = 3
+
+/**
+ * Runs the search where the store's answers are made, which saves the ways to it and back. Undefined where that can't be
+ * done, or has failed: the search is then run here, where each part fails by itself.
+ *
+ * @throws DomainError SEARCH_UNAVAILABLE when the store gives no answer in time, SEARCH_CANCELLED.
+ */
+export async function searchNear(
+  deps: SearchDeps,
+  request: SearchRequest,
+  { parts, searchScope, vectors }: BegunSearch,
+  { signal }: Caller,
+): Promise<Found | undefined> {
+  const { config, graph, reranker } = deps
+  if (!graph.near || (request.rerank && reranker)) return undefined
+  const timeoutMs = TIMES_OF_A_PART * config.SEARCH_PART_TIMEOUT_MS
+  const late = AbortSignal.timeout(timeoutMs)
+  const input: NearSearch = { config: shared(config), request, searchScope }
+  try {
+    const { found, stages } = await graph.near<NearSearch, Awaited<typeof vectors>, FoundNear>(
+      MODULE,
+      input,
+      vectors,
+      { signal: AbortSignal.any([signal, late]) },
+    )
+    if (found === null) return undefined
+    parts.add(stages)
+    const watch = watchStages(deps)
+    for (const { stage, from, seconds } of stages.took) {
+      pastSpan(`search ${stage}`, from, seconds)
+      watch.took(stage, seconds)
+    }
+    for (const { stage, error } of stages.failed) watch.failed(stage, error)
+    return found
+  } catch (error) {
+    if (signal.aborted) throw searchCancelled(error)
+    if (late.aborted)
+      throw searchUnavailable([`The graph store gave no answer within ${timeoutMs} ms.`], error)
+    if (!(error instanceof GraphClosedError)) deps.log.warn({ err: error }, 'search near the store failed')
+    return undefined
+  }
+}
+
+/** What may cross to another thread of the configuration: no secret is among it. */
+function shared(config: SearchDeps['config']): NearSearch['config'] {
+  const { SEARCH_DEFAULT_LIMIT, SEARCH_VECTOR_TOP_K, SEARCH_FULLTEXT_TOP_K, SEARCH_GRAPH_MAX_DEPTH } = config
+  const { SEARCH_FUSION, SEARCH_RRF_K, SEARCH_PART_TIMEOUT_MS } = config
+  const { RERANKER_MAX_CANDIDATES, RERANKER_TIMEOUT } = config
+  return {
+    ...{ SEARCH_DEFAULT_LIMIT, SEARCH_VECTOR_TOP_K, SEARCH_FULLTEXT_TOP_K, SEARCH_GRAPH_MAX_DEPTH },
+    ...{ SEARCH_FUSION, SEARCH_RRF_K, SEARCH_PART_TIMEOUT_MS, RERANKER_MAX_CANDIDATES, RERANKER_TIMEOUT },
+  }
+}
