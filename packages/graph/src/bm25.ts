@@ -61,6 +61,14 @@ export function bm25Query<T>(
   }
 }
 
+/** Where a term of the query stands in a text. */
+export interface TermPlace {
+  /** So many terms stand before it. */
+  at: number
+  /** Its place among the terms of the query. */
+  index: number
+}
+
 const pairKey = (first: number, second: number) => first * MAX_TERMS + second
 
 /** What a chunk of this length gets for holding something of this weight `count` times (Robertson and Walker 1994). */
@@ -75,30 +83,24 @@ export function bm25Points(weight: number, count: number, length: number, averag
  * a pair stands is not counted anywhere, so its terms say what it weighs (as in Rasolofo and Savoy 2003, Term proximity
  * scoring for keyword-based retrieval systems).
  *
- * `runs` are stretches of terms that no pair reaches across, the title's twice; `indexOf` is the place of a term among
- * those of the query, -1 without one.
+ * `runs` tell where terms of the query stand in stretches of text that no pair reaches across, those of the title twice.
  */
 export function pairPoints<T>(
   { terms, adjacent, averageLength }: Bm25Query<T>,
-  runs: Iterable<ArrayLike<T>>,
-  indexOf: (term: T) => number,
+  runs: Iterable<TermPlace[]>,
   length: number,
 ): number {
   const together = new Map<number, number>()
   const inOrder = new Map<number, number>()
   for (const run of runs) {
-    const found: { at: number; index: number }[] = []
-    for (let at = 0; at < run.length; at++) {
-      const index = indexOf(run[at]!)
-      if (index < 0) continue
-      for (let n = found.length - 1; n >= 0 && at - found[n]!.at < WINDOW; n--) {
-        const other = found[n]!
+    for (const [end, { at, index }] of run.entries()) {
+      for (let n = end - 1; n >= 0 && at - run[n]!.at < WINDOW; n--) {
+        const other = run[n]!
         if (other.index === index) continue
         count(together, pairKey(Math.min(index, other.index), Math.max(index, other.index)))
         const key = pairKey(other.index, index)
         if (other.at === at - 1 && adjacent.has(key)) count(inOrder, key)
       }
-      found.push({ at, index })
     }
   }
   const pointsOf = (counts: Map<number, number>, weight: number) => {

@@ -49,6 +49,7 @@ export class ChunkPlaces {
   /** Of chunks of the scope's libraries, by row id. */
   placeOf({ libraries }: ResolvedScope): (chunk: number) => ChunkPlace {
     const copies = this.#copies.of(libraries)
+    if (copies.length === 1) return (chunk) => copies[0]!.byChunk.get(chunk)!
     return (chunk) => firstOf(copies, ({ byChunk }) => byChunk.get(chunk))!
   }
 }

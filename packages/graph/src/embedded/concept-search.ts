@@ -91,24 +91,18 @@ export class ConceptSearch {
     { among, others }: { among: string[]; others: number },
   ): LinkedChunk[] {
     const reading = this.#reading(scope)
-    const placeOf = this.#places.placeOf(scope)
-    const reached = new Map<number, Reached>()
-    for (const { concept_uid, weight } of concepts) {
+    const inside = new Set(this.#places.inScope(scope, among).map(({ chunk }) => chunk))
+    const reached = new Reached(inside, others)
+    // The heaviest first: what only lighter ones reach need not be kept when there are enough.
+    const byWeight = [...concepts.entries()].sort(([, a], [, b]) => b.weight - a.weight)
+    for (const [index, { concept_uid, weight }] of byWeight) {
       const concept = reading.idOf(concept_uid)
-      if (concept === null) continue
-      for (const chunk of reading.chunksOf(concept)) {
-        const known = reached.get(chunk)
-        known?.concept_uids.push(concept_uid)
-        if (!known) reached.set(chunk, { place: placeOf(chunk), weight, concept_uids: [concept_uid] })
-        else if (weight > known.weight) known.weight = weight
-      }
+      if (concept !== null) reached.add(reading.chunksOf(concept), index, weight)
     }
-    const asked = new Set(among)
-    const [inside, outside] = [[] as Reached[], [] as Reached[]]
-    for (const one of reached.values()) (asked.has(one.place.uid) ? inside : outside).push(one)
-    return [...inside, ...heaviest(outside, others)].map(({ place, concept_uids }) => ({
+    const placeOf = this.#places.placeOf(scope)
+    return reached.best(placeOf).map(({ place, indexes }) => ({
       ...titled(reading, place),
-      concept_uids,
+      concept_uids: indexes.sort((a, b) => a - b).map((index) => concepts[index]!.concept_uid),
     }))
   }
 
@@ -133,21 +127,48 @@ export class ConceptSearch {
   }
 }
 
-interface Reached {
-  place: ChunkPlace
-  weight: number
-  concept_uids: string[]
-}
+/** Chunks that some concepts reach, which come by falling weight; each with the places of its concepts among them. */
+class Reached {
+  readonly #asked: ReadonlySet<number>
+  readonly #others: number
+  readonly #inside = new Map<number, number[]>()
+  readonly #outside = new Map<number, { weight: number; indexes: number[] }>()
+  /** Weight of the last of the heaviest `others`, when there are so many. */
+  #last = 0
 
-/** The first `count` by falling weight, ties by uid. */
-function heaviest(reached: Reached[], count: number): Reached[] {
-  if (reached.length <= count) return reached
-  const weights = Float64Array.from(reached, ({ weight }) => weight).sort()
-  const last = weights.at(-Math.max(count, 1))!
-  return reached
-    .filter(({ weight }) => weight >= last)
-    .sort((a, b) => b.weight - a.weight || (a.place.uid < b.place.uid ? -1 : 1))
-    .slice(0, count)
+  constructor(asked: ReadonlySet<number>, others: number) {
+    this.#asked = asked
+    this.#others = others
+  }
+
+  add(chunks: number[], index: number, weight: number): void {
+    for (const chunk of chunks) {
+      if (this.#asked.has(chunk)) {
+        const indexes = this.#inside.get(chunk)
+        if (indexes) indexes.push(index)
+        else this.#inside.set(chunk, [index])
+        continue
+      }
+      const known = this.#outside.get(chunk)
+      if (known) known.indexes.push(index)
+      else if (weight >= this.#last) this.#addOutside(chunk, index, weight)
+    }
+  }
+
+  /** All that were asked for, and the first `others` of the rest by falling weight, ties by uid. */
+  best(placeOf: (chunk: number) => ChunkPlace): { place: ChunkPlace; indexes: number[] }[] {
+    const inside = [...this.#inside].map(([chunk, indexes]) => ({ place: placeOf(chunk), indexes }))
+    const outside = [...this.#outside].map(([chunk, one]) => ({ place: placeOf(chunk), ...one }))
+    const heaviest = outside
+      .sort((a, b) => b.weight - a.weight || (a.place.uid < b.place.uid ? -1 : 1))
+      .slice(0, this.#others)
+    return [...inside, ...heaviest]
+  }
+
+  #addOutside(chunk: number, index: number, weight: number): void {
+    this.#outside.set(chunk, { weight, indexes: [index] })
+    if (this.#outside.size === this.#others) this.#last = weight
+  }
 }
 
 function titled(reading: Reading, { uid, item }: ChunkPlace): ChunkTitle {

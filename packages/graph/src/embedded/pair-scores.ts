@@ -1,6 +1,6 @@
-import { pairPoints } from '../bm25.ts'
+import { pairPoints, type TermPlace } from '../bm25.ts'
 import type { ResolvedScope } from './scope.ts'
-import { BREAK, lengthOf, type TermSequence } from './term-ledger.ts'
+import { BREAK, type TermSequence } from './term-ledger.ts'
 import type { NumberedQuery, TextIndex } from './text-index.ts'
 
 /** Scores terms that stand together, by the term sequences of chunks. Ask inside a snapshot. */
@@ -17,12 +17,11 @@ export class PairScores {
   of(scope: ResolvedScope, query: NumberedQuery, chunks: number[]): Map<number, number> {
     const scores = new Map<number, number>()
     if (query.terms.length < 2) return scores
-    const sequenceOf = this.#texts.sequences(scope)
+    const textOf = this.#texts.textOf(scope)
     const places = this.#placesOf(query)
-    const indexOf = (term: number) => (places[term] ?? 0) - 1
     for (const chunk of chunks) {
-      const sequence = sequenceOf(chunk)
-      if (sequence) scores.set(chunk, pairPoints(query, runsOf(sequence), indexOf, lengthOf(sequence)))
+      const text = textOf(chunk)
+      if (text) scores.set(chunk, pairPoints(query, runsOf(text.sequence, places), text.length))
     }
     for (const { term } of query.terms) places[term] = 0
     return scores
@@ -36,19 +35,26 @@ export class PairScores {
   }
 }
 
-/** The stretches between breaks, those of the title twice. */
-function runsOf(sequence: TermSequence): TermSequence[] {
+/** Where terms of the query stand between breaks, in the title twice; stretches without two of them are left out. */
+function runsOf(sequence: TermSequence, places: Uint8Array): TermPlace[][] {
   const titleEnd = 1 + sequence[0]!
-  const title = partsOf(sequence.subarray(1, titleEnd))
-  return [...title, ...title, ...partsOf(sequence.subarray(titleEnd))]
+  const title = runsWithin(sequence, places, 1, titleEnd)
+  return [...title, ...title, ...runsWithin(sequence, places, titleEnd, sequence.length)]
 }
 
-function partsOf(terms: TermSequence): TermSequence[] {
-  const parts: TermSequence[] = []
-  for (let start = 0; start < terms.length; ) {
-    const end = terms.indexOf(BREAK, start)
-    parts.push(terms.subarray(start, end < 0 ? terms.length : end))
-    start = end < 0 ? terms.length : end + 1
+function runsWithin(sequence: TermSequence, places: Uint8Array, start: number, end: number): TermPlace[][] {
+  const runs: TermPlace[][] = []
+  let run: TermPlace[] = []
+  for (let at = start; at < end; at++) {
+    const term = sequence[at]!
+    if (term === BREAK) {
+      if (run.length > 1) runs.push(run)
+      if (run.length > 0) run = []
+    } else {
+      const place = places[term] ?? 0
+      if (place > 0) run.push({ at, index: place - 1 })
+    }
   }
-  return parts
+  if (run.length > 1) runs.push(run)
+  return runs
 }

@@ -71,13 +71,13 @@ export class TextIndex {
     }
   }
 
-  /** The terms of single chunks of the scope's libraries, in the order of the text. */
-  sequences(scope: ResolvedScope): (chunk: number) => TermSequence | undefined {
+  /** The terms of single chunks of the scope's libraries, in the order of the text, and their length for BM25. */
+  textOf(scope: ResolvedScope): (chunk: number) => { sequence: TermSequence; length: number } | undefined {
     const segments = this.#segmentsOf(scope)
     return (chunk) => {
       for (const segment of segments) {
         const row = segment.rowOf(chunk)
-        if (row !== undefined) return segment.sequences[row]
+        if (row !== undefined) return { sequence: segment.sequences[row]!, length: segment.lengths[row]! }
       }
       return undefined
     }
@@ -162,29 +162,53 @@ function scoreOf(segment: TextSegment, row: number, postings: Postings[], query:
   return score
 }
 
-/** The `k` highest of many numbers above 0. */
+/** The `k` highest of many numbers above 0, in a heap whose first is the lowest. */
 class Highest {
-  readonly #k: number
-  /** Ascending. */
-  readonly #kept: number[] = []
+  readonly #heap: Float64Array
+  #size = 0
 
   constructor(k: number) {
-    this.#k = k
+    this.#heap = new Float64Array(k)
   }
 
   /** What is not above it need not be offered. */
   get floor(): number {
-    return this.#kept.length < this.#k ? 0 : this.#kept[0]!
+    return this.#size < this.#heap.length ? 0 : this.#heap[0]!
   }
 
   /** The lowest kept; infinite when none is. */
   get last(): number {
-    return this.#kept[0] ?? Number.POSITIVE_INFINITY
+    return this.#size === 0 ? Number.POSITIVE_INFINITY : this.#heap[0]!
   }
 
   offer(value: number): void {
-    const at = this.#kept.findLastIndex((kept) => kept < value)
-    this.#kept.splice(at + 1, 0, value)
-    if (this.#kept.length > this.#k) this.#kept.shift()
+    if (this.#size < this.#heap.length) this.#rise(this.#size++, value)
+    else if (value > this.#heap[0]!) this.#sink(value)
+  }
+
+  #rise(at: number, value: number): void {
+    const heap = this.#heap
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (heap[parent]! <= value) break
+      heap[at] = heap[parent]!
+      at = parent
+    }
+    heap[at] = value
+  }
+
+  /** Takes the place of the first. */
+  #sink(value: number): void {
+    const heap = this.#heap
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++
+      if (heap[child]! >= value) break
+      heap[at] = heap[child]!
+      at = child
+    }
+    heap[at] = value
   }
 }

@@ -1,18 +1,24 @@
-import { exactSearch, MetricKind } from 'usearch'
+import { MetricKind } from 'usearch'
 import { DimensionMismatchError } from '../errors.ts'
 import type { VectorCandidates } from '../port.ts'
+import { ByteMatrix } from './byte-matrix.ts'
 import type { ChunkPlaces } from './chunk-places.ts'
 import type { Database } from './database.ts'
 import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
+import { nativeRows } from './native-rows.ts'
 import type { ResolvedScope } from './scope.ts'
 import { clamp, dot, normalised, normaliseInto, vectorOf } from './vector-math.ts'
+import { BoundedMap, WhileUnchanged } from './while-unchanged.ts'
 
 /** Below so many numbers in a segment the native call costs more than it saves (measured). */
 const NATIVE_FROM_NUMBERS = 100_000
 const SAMPLE = 1_000
+/** Of so many scopes, each some 1.5 MB. */
+const SAMPLES_KEPT = 16
 /** The native scan works in float32: so many more than asked for are scored anew in double. */
 const SPARE = 16
-
+/** By bytes so many times as many are scored anew, at first and then; if that proves too few, all are scanned in float32. */
+const SCORED_ANEW = [4, 16]
 interface Scored {
   chunk: number
   cosine: number
@@ -24,10 +30,12 @@ class Segment {
   chunks = new Float64Array(16)
   matrix: Float32Array
   size = 0
+  readonly #bytes: ByteMatrix
 
   constructor(dimensions: number) {
     this.dimensions = dimensions
     this.matrix = new Float32Array(16 * dimensions)
+    this.#bytes = new ByteMatrix(dimensions)
   }
 
   /** @returns the row. */
@@ -35,6 +43,7 @@ class Segment {
     if (this.size === this.chunks.length) this.#grow()
     this.chunks[this.size] = chunk
     normaliseInto(this.matrix, this.size * this.dimensions, vector)
+    this.#bytes.set(this.size, this.row(this.size))
     return this.size++
   }
 
@@ -42,31 +51,43 @@ class Segment {
   remove(row: number): number {
     const last = --this.size
     this.matrix.copyWithin(row * this.dimensions, last * this.dimensions, (last + 1) * this.dimensions)
+    this.#bytes.copy(last, row)
     this.chunks[row] = this.chunks[last]!
     return this.chunks[row]!
+  }
+
+  row(row: number): Float32Array {
+    return this.matrix.subarray(row * this.dimensions, (row + 1) * this.dimensions)
   }
 
   cosine(query: Float32Array, row: number): number {
     return clamp(dot(query, this.matrix, row * this.dimensions, this.dimensions))
   }
 
-  /** The `k` best, and a few more, in no order. */
+  /** The `k` best, and some more, in no order. */
   nearest(query: Float32Array, k: number): Scored[] {
     const wanted = Math.min(this.size, k + SPARE)
     if (wanted === 0) return []
-    const rows =
-      this.size * this.dimensions < NATIVE_FROM_NUMBERS || wanted * 2 > this.size
-        ? Array.from({ length: this.size }, (_, row) => row)
-        : this.#nativeRows(query, wanted)
-    return rows.map((row) => ({ chunk: this.chunks[row]!, cosine: this.cosine(query, row) }))
+    const rows = (found: Iterable<number>) => Array.from(found, (row) => this.#scored(query, row))
+    if (this.size * this.dimensions < NATIVE_FROM_NUMBERS || wanted * 2 > this.size) {
+      return rows(Array(this.size).keys())
+    }
+    for (const times of SCORED_ANEW) {
+      if (wanted * times * 2 > this.size) break
+      const candidates = this.#bytes.nearest(query, this.size, wanted * times)
+      if (!candidates) break
+      const scored = rows(candidates.rows)
+      const last = Float64Array.from(scored, ({ cosine }) => cosine)
+        .sort()
+        .at(-k)!
+      if (last > candidates.othersAtMost) return scored
+    }
+    const matrix = this.matrix.subarray(0, this.size * this.dimensions)
+    return rows(nativeRows(matrix, query, this.dimensions, wanted, MetricKind.IP).rows)
   }
 
-  #nativeRows(query: Float32Array, wanted: number): number[] {
-    const matrix = this.matrix.subarray(0, this.size * this.dimensions)
-    return Array.from(
-      exactSearch(matrix, query, this.dimensions, wanted, MetricKind.IP, 0).keys as BigUint64Array,
-      Number,
-    )
+  #scored(query: Float32Array, row: number): Scored {
+    return { chunk: this.chunks[row]!, cosine: this.cosine(query, row) }
   }
 
   #grow(): void {
@@ -121,11 +142,13 @@ class LibraryVectors implements LibraryCopy<ChunkRow> {
 export class VectorIndex {
   readonly #db: Database
   readonly #places: ChunkPlaces
+  readonly #samples: WhileUnchanged<BoundedMap<string, Sample>>
   readonly #copies: LibraryCopies<'vectors', LibraryVectors>
 
   constructor(db: Database, places: ChunkPlaces) {
     this.#db = db
     this.#places = places
+    this.#samples = new WhileUnchanged(db, () => new BoundedMap(SAMPLES_KEPT))
     this.#copies = new LibraryCopies(db, 'vectors', () => new LibraryVectors())
   }
 
@@ -144,7 +167,7 @@ export class VectorIndex {
       hits: this.#best(scope, segments, query, k),
       exact: true,
       scope_size,
-      ...spread(segments, query, scope_size),
+      ...this.#sampleOf(scope, segments, scope_size).spread(query),
     }
   }
 
@@ -167,6 +190,11 @@ export class VectorIndex {
     if (value !== 0 && value !== vector.length) throw new DimensionMismatchError(value, vector.length)
   }
 
+  #sampleOf({ libraryList, collection }: ResolvedScope, segments: Segment[], total: number): Sample {
+    const key = `${collection ?? ''} ${libraryList}`
+    return this.#samples.now.obtain(key, () => new Sample(segments, total))
+  }
+
   #best(scope: ResolvedScope, segments: Segment[], query: Float32Array, k: number): VectorCandidates['hits'] {
     const found = segments.flatMap((segment) => segment.nearest(query, k)).sort((a, b) => b.cosine - a.cosine)
     const last = found[Math.min(k, found.length) - 1]?.cosine ?? Number.POSITIVE_INFINITY
@@ -179,26 +207,37 @@ export class VectorIndex {
   }
 }
 
-/** Mean and standard deviation of the cosine over up to 1,000 vectors spread evenly over the segments. */
-function spread(
-  segments: Segment[],
-  query: Float32Array,
-  total: number,
-): { mean: number; deviation: number } {
-  const count = Math.min(total, SAMPLE)
-  if (count === 0) return { mean: 0, deviation: 0 }
-  const cosines = new Float64Array(count)
-  let before = 0
-  let next = 0
-  for (const segment of segments) {
-    for (; next < count; next++) {
-      const row = Math.floor((next * total) / count) - before
-      if (row >= segment.size) break
-      cosines[next] = segment.cosine(query, row)
+/** Up to 1,000 vectors spread evenly over some segments. */
+class Sample {
+  readonly #matrix: Float32Array
+  readonly #dimensions: number
+  readonly #size: number
+
+  constructor(segments: Segment[], total: number) {
+    this.#size = Math.min(total, SAMPLE)
+    this.#dimensions = segments[0]?.dimensions ?? 0
+    this.#matrix = new Float32Array(this.#size * this.#dimensions)
+    let before = 0
+    let next = 0
+    for (const segment of segments) {
+      for (; next < this.#size; next++) {
+        const row = Math.floor((next * total) / this.#size) - before
+        if (row >= segment.size) break
+        this.#matrix.set(segment.row(row), next * this.#dimensions)
+      }
+      before += segment.size
     }
-    before += segment.size
   }
-  const mean = cosines.reduce((sum, value) => sum + value, 0) / count
-  const variance = cosines.reduce((sum, value) => sum + (value - mean) ** 2, 0) / count
-  return { mean, deviation: Math.sqrt(variance) }
+
+  /** Mean and standard deviation of the cosine. */
+  spread(query: Float32Array): { mean: number; deviation: number } {
+    if (this.#size === 0) return { mean: 0, deviation: 0 }
+    const { distances } = nativeRows(this.#matrix, query, this.#dimensions, this.#size, MetricKind.IP)
+    let sum = 0
+    for (const distance of distances) sum += 1 - distance
+    const mean = sum / this.#size
+    let squares = 0
+    for (const distance of distances) squares += (1 - distance - mean) ** 2
+    return { mean, deviation: Math.sqrt(squares / this.#size) }
+  }
 }

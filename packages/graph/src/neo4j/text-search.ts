@@ -1,4 +1,4 @@
-import { type Bm25Query, bm25Points, bm25Query, pairPoints, scoredFor } from '../bm25.ts'
+import { type Bm25Query, bm25Points, bm25Query, pairPoints, scoredFor, type TermPlace } from '../bm25.ts'
 import type { ChunkScore, Scope, TextHit, TextQuery } from '../port.ts'
 import { int, type Neo4jConnection, type Transaction } from './connection.ts'
 import { type Look, type Looks, PRESENT_CHUNKS } from './retrieval.ts'
@@ -130,21 +130,24 @@ async function weighed(
 function bm25(query: Bm25Query<string>, stored: string): number {
   const { terms, averageLength } = query
   if (terms.length === 0) return 0
-  const places = new Map(terms.map(({ term }, index) => [term, index]))
+  const indexes = new Map(terms.map(({ term }, index) => [term, index]))
   const counts = new Uint32Array(terms.length)
-  const indexOf = (term: string) => places.get(term) ?? -1
-  const runs = runsOf(stored)
+  const runs: TermPlace[][] = []
   let length = 0
-  for (const run of runs) {
+  for (const run of runsOf(stored)) {
     length += run.length
-    for (const term of run) {
-      const place = indexOf(term)
-      if (place >= 0) counts[place]!++
+    const places: TermPlace[] = []
+    for (const [at, term] of run.entries()) {
+      const index = indexes.get(term)
+      if (index === undefined) continue
+      counts[index]!++
+      places.push({ at, index })
     }
+    runs.push(places)
   }
   let score = 0
   for (const [index, { times, idf }] of terms.entries()) {
     if (counts[index]! > 0) score += bm25Points(times * idf, counts[index]!, length, averageLength)
   }
-  return terms.length < 2 ? score : score + pairPoints(query, runs, indexOf, length)
+  return terms.length < 2 ? score : score + pairPoints(query, runs, length)
 }
