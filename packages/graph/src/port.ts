@@ -366,6 +366,9 @@ export interface GraphStats {
 /** The questions that a search asks many of, one after another. */
 export type SearchStore = Pick<
   GraphStore,
+  | 'getLibrary'
+  | 'getCollection'
+  | 'libraries'
   | 'vectorCandidates'
   | 'fullTextCandidates'
   | 'scoreChunks'

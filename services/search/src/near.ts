@@ -2,17 +2,17 @@ import type { SearchRequest } from '@mnemosyne/contracts'
 import type { Near } from '@mnemosyne/graph'
 import { DomainError } from '@mnemosyne/platform/errors'
 import { Parts, type Stage, type StagesElsewhere, type StageWatch } from './parts.ts'
-import { type Found, foundBy, type RunConfig, runSearch } from './pipeline.ts'
-import type { QueryVector } from './retrieve-vector.ts'
-import type { SearchScope } from './scope.ts'
+import { type Found, foundBy, type RunConfig, runSearch, type SearchRun } from './pipeline.ts'
+import { resolveScope } from './scope.ts'
 
 // What this module imports is loaded into the thread of the store: nothing that opens files, models or connections.
 
-/** A search whose scope is known, to be run without a re-ranker. */
+/** A search without a re-ranker. */
 export interface NearSearch {
   config: RunConfig & { SEARCH_PART_TIMEOUT_MS: number }
   request: SearchRequest
-  searchScope: SearchScope
+  /** Uids of the libraries that the caller may read. */
+  readable: string[]
 }
 
 export interface FoundNear {
@@ -29,18 +29,28 @@ export interface StageRecord {
   failed: { stage: Stage; error: unknown }[]
 }
 
-/** Runs a search where the store's answers are made; the vectors of its query come later. */
-export const near: Near<NearSearch, QueryVector[] | undefined, FoundNear> = async (
+/** Runs a search where the store's answers are made; the vector of its query comes later. */
+export const near: Near<NearSearch, Float32Array | undefined, FoundNear> = async (
   graph,
-  { config, request, searchScope },
-  vectors,
+  { config, request, readable },
+  vector,
 ) => {
   const { watch, took, failed } = recordStages()
   const { signal } = new AbortController()
   const parts = new Parts({ signal, timeoutMs: config.SEARCH_PART_TIMEOUT_MS, watch })
-  const begun = { parts, searchScope, vectors }
-  const found = await runSearch({ config, graph, reranker: null }, request, begun).then(foundBy, refused)
+  const found = await run().then(foundBy, refused)
   return { found, stages: { timings: parts.timings, degraded: parts.degraded, took, failed } }
+
+  async function run(): Promise<SearchRun> {
+    const searchScope = await parts.need('scope', (signal) =>
+      resolveScope(graph, readable, request, { signal }),
+    )
+    const { scope } = searchScope
+    const vectors = vector.then((known) => known && [{ scope, vector: known }])
+    // Where there is nothing to search nobody waits for them.
+    vectors.catch(() => {})
+    return runSearch({ config, graph, reranker: null }, request, { parts, searchScope, vectors })
+  }
 }
 
 function refused(error: unknown): null {

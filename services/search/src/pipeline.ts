@@ -114,15 +114,23 @@ export interface Found {
   ranked: number
   exact: boolean
   reranking: Pick<Reranking, 'model' | 'skipReason'>
+  /** What the libraries of the candidates say about their content, by library uid. */
+  contexts: Record<string, string>
 }
 
-export function foundBy({ candidates, used, ranking, nominations, reranking }: SearchRun): Found {
-  const { model, skipReason } = reranking
+export function foundBy(run: SearchRun): Found {
+  const { candidates, used, ranking, nominations, searchScope } = run
+  const { model, skipReason } = run.reranking
+  const shown = new Set(candidates.map(({ library_uid }) => library_uid))
+  const telling = searchScope.libraries.filter(
+    ({ uid, llm_context_prompt }) => shown.has(uid) && llm_context_prompt !== '',
+  )
   return {
     candidates,
     used,
     ranked: ranking.ranked.length,
     exact: nominations.vector?.exact ?? false,
     reranking: { model, skipReason },
+    contexts: Object.fromEntries(telling.map(({ uid, llm_context_prompt }) => [uid, llm_context_prompt])),
   }
 }

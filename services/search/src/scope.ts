@@ -1,5 +1,5 @@
-import type { Principal, SearchRequest } from '@mnemosyne/contracts'
-import type { Ask, GraphStore, LibraryNode, Scope } from '@mnemosyne/graph'
+import type { SearchRequest } from '@mnemosyne/contracts'
+import type { Ask, LibraryNode, Scope, SearchStore } from '@mnemosyne/graph'
 import { collectionNotFound, libraryNotFound } from './errors.ts'
 
 /** What one request may look at: the scope that stands in every query, and the libraries in it. */
@@ -9,16 +9,16 @@ export interface SearchScope {
 }
 
 /**
- * The principal's libraries, narrowed by what the request names. A library or collection that does not exist and
+ * The libraries that a principal may read, narrowed by what the request names. A library or collection that does not exist and
  * one that the caller may not read are refused in the same words.
  */
 export async function resolveScope(
-  graph: GraphStore,
-  principal: Principal,
+  graph: SearchStore,
+  readable: string[],
   { library_uid, library_type, collection_uid }: SearchRequest,
   ask: Ask,
 ): Promise<SearchScope> {
-  const scope: Scope = { libraries: principal.resolved_libraries }
+  const scope: Scope = { libraries: readable }
   if (library_uid !== undefined) {
     const library = await graph.getLibrary(scope, library_uid, ask)
     if (!library) throw libraryNotFound()

@@ -2,9 +2,11 @@ import type { SearchRequest } from '@mnemosyne/contracts'
 import { GraphClosedError } from '@mnemosyne/graph'
 import { pastSpan } from '@mnemosyne/platform'
 import type { Caller } from './begin-search.ts'
+import { embedForAny } from './embed-query.ts'
 import { searchCancelled, searchUnavailable } from './errors.ts'
 import type { FoundNear, NearSearch } from './near.ts'
-import type { BegunSearch, Found } from './pipeline.ts'
+import type { Parts } from './parts.ts'
+import type { Found } from './pipeline.ts'
 import type { SearchDeps } from './search.ts'
 import { watchStages } from './stage-watch.ts'
 
@@ -14,26 +16,32 @@ const TIMES_OF_A_PART = 3
 
 /**
  * Runs the search where the store's answers are made, which saves the ways to it and back. Undefined where that can't be
- * done, or has failed: the search is then run here, where each part fails by itself.
+ * done (there is no such place, a re-ranker is to be asked, vectors depend on the libraries), or has failed: the search
+ * is then run here, where each part fails by itself.
  *
  * @throws DomainError SEARCH_UNAVAILABLE when the store gives no answer in time, SEARCH_CANCELLED.
  */
 export async function searchNear(
   deps: SearchDeps,
+  parts: Parts,
   request: SearchRequest,
-  { parts, searchScope, vectors }: BegunSearch,
-  { signal }: Caller,
+  { principal, signal }: Caller,
 ): Promise<Found | undefined> {
   const { config, graph, reranker } = deps
-  if (!graph.near || (request.rerank && reranker)) return undefined
+  const takesInstructions = deps.embedder().embedder?.model.takesInstructions ?? false
+  if (!graph.near || takesInstructions || (request.rerank && reranker)) return undefined
   const timeoutMs = TIMES_OF_A_PART * config.SEARCH_PART_TIMEOUT_MS
   const late = AbortSignal.timeout(timeoutMs)
-  const input: NearSearch = { config: shared(config), request, searchScope }
+  const readable = principal.resolved_libraries
+  const input: NearSearch = { config: shared(config), request, readable }
+  const vector = readable.length === 0 ? Promise.resolve(undefined) : embedForAny(deps, parts, request)
+  // It rejects when the caller leaves, and then there may be nobody who waits for it.
+  vector.catch(() => {})
   try {
-    const { found, stages } = await graph.near<NearSearch, Awaited<typeof vectors>, FoundNear>(
+    const { found, stages } = await graph.near<NearSearch, Awaited<typeof vector>, FoundNear>(
       MODULE,
       input,
-      vectors,
+      vector,
       { signal: AbortSignal.any([signal, late]) },
     )
     if (found === null) return undefined

@@ -2,9 +2,11 @@ import type { SearchAnswer, SearchRequest } from '@mnemosyne/contracts'
 import type { GraphStore } from '@mnemosyne/graph'
 import type { Embedder, Reranker } from '@mnemosyne/models'
 import type { Logger } from '@mnemosyne/platform'
-import { beginSearch, type Caller, withVectors } from './begin-search.ts'
+import { type Caller, partsOf, scopeOf } from './begin-search.ts'
 import type { SearchConfig } from './config.ts'
-import { foundBy, runSearch } from './pipeline.ts'
+import { embedForScope } from './embed-query.ts'
+import type { Parts } from './parts.ts'
+import { type Found, foundBy, runSearch } from './pipeline.ts'
 import { searchNear } from './search-near.ts'
 import type { SearchMetrics } from './stage-watch.ts'
 
@@ -32,11 +34,9 @@ export async function search(
   caller: Caller,
 ): Promise<SearchAnswer> {
   const started = performance.now()
-  const begun = withVectors(deps, request, await beginSearch(deps, request, caller))
-  const { parts, searchScope } = begun
-  const { candidates, used, ranked, exact, reranking } =
-    (await searchNear(deps, request, begun, caller)) ?? foundBy(await runSearch(deps, request, begun))
-  const shown = new Set(candidates.map((candidate) => candidate.library_uid))
+  const parts = partsOf(deps, caller)
+  const { candidates, used, ranked, exact, reranking, contexts } =
+    (await searchNear(deps, parts, request, caller)) ?? (await searchHere(deps, parts, request, caller))
   const took = performance.now() - started
   return {
     query: request.query,
@@ -48,17 +48,24 @@ export async function search(
     reranker_model: reranking.model,
     reranker_skip_reason: reranking.skipReason,
     search_types_used: used,
-    contexts: Object.fromEntries(
-      searchScope.libraries
-        .filter(({ uid, llm_context_prompt }) => shown.has(uid) && llm_context_prompt !== '')
-        .map(({ uid, llm_context_prompt }) => [uid, llm_context_prompt]),
-    ),
+    contexts,
     timings_ms: Object.fromEntries(
       Object.entries({ ...parts.timings, total: took }).map(([stage, ms]) => [stage, rounded(ms)]),
     ),
     exact,
     degraded: parts.degraded,
   }
+}
+
+async function searchHere(
+  deps: SearchDeps,
+  parts: Parts,
+  request: SearchRequest,
+  caller: Caller,
+): Promise<Found> {
+  const searchScope = await scopeOf(deps, parts, request, caller)
+  const vectors = embedForScope(deps, parts, request, searchScope)
+  return foundBy(await runSearch(deps, request, { parts, searchScope, vectors }))
 }
 
 function rounded(ms: number): number {

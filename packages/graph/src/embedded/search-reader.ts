@@ -7,6 +7,7 @@ import { ConceptSearch } from './concept-search.ts'
 import { Database } from './database.ts'
 import { PairScores } from './pair-scores.ts'
 import { type ResolvedScope, Scopes } from './scope.ts'
+import { getCollection, getLibrary, libraries } from './structure-reads.ts'
 import { TextIndex } from './text-index.ts'
 import { fullTextCandidates, scoreChunks } from './text-search.ts'
 import { VectorIndex } from './vector-index.ts'
@@ -46,8 +47,18 @@ function searchQuestions(db: Database) {
     ),
     neighbours: on((scope, uids: string[]) => concepts.neighbours(scope, uids)),
   }
-  const details = (scope: Scope, uids: string[]) => db.snapshot(() => chunkDetails(db, scope, uids))
-  return { ...questions, near: runNear({ ...questions, chunkDetails: details }) }
+  const read =
+    <A extends unknown[], R>(answer: (db: Database, scope: Scope, ...args: A) => R) =>
+    (scope: Scope, ...args: A): R =>
+      db.snapshot(() => answer(db, scope, ...args))
+  const near = runNear({
+    ...questions,
+    getLibrary: read(getLibrary),
+    getCollection: read(getCollection),
+    libraries: read(libraries),
+    chunkDetails: read(chunkDetails),
+  })
+  return { ...questions, near }
 }
 
 /** How long a question took that was asked here. */

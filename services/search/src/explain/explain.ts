@@ -1,6 +1,7 @@
 import type { ExplainAnswer, ExplainRequest } from '@mnemosyne/contracts'
 import type { ChunkDetail } from '@mnemosyne/graph'
-import { beginSearch, type Caller, withVectors } from '../begin-search.ts'
+import { type Caller, partsOf, scopeOf } from '../begin-search.ts'
+import { embedForScope } from '../embed-query.ts'
 import { runSearch } from '../pipeline.ts'
 import type { SearchDeps } from '../search.ts'
 import { laterVerdicts, placeIn } from './later-stages.ts'
@@ -24,8 +25,8 @@ export async function explain(
 ): Promise<ExplainAnswer> {
   const { graph } = deps
   const request = { ...explained, explain: false }
-  const begun = await beginSearch(deps, request, caller)
-  const { parts, searchScope } = begun
+  const parts = partsOf(deps, caller)
+  const searchScope = await scopeOf(deps, parts, request, caller)
   const readable = { libraries: caller.principal.resolved_libraries }
   const { target, isInScope } = await parts.need('scope', async (signal) => {
     const target = await findTarget(graph, readable, explained, { signal })
@@ -46,7 +47,10 @@ export async function explain(
   const scope = scopeVerdict(target.passage, explained, isInScope)
   if (!isInScope) return answer(target.passage, null, [scope], true)
 
-  const run = await runSearch(deps, request, withVectors(deps, request, begun))
+  const run = await runSearch(deps, request, {
+    ...{ parts, searchScope },
+    vectors: embedForScope(deps, parts, request, searchScope),
+  })
   const { passage, standing } = await parts.need('explain', async (signal) => {
     const passage = await furthest(graph, run, target, { signal })
     return { passage, standing: await standingOf(graph, run, passage, { signal }) }
