@@ -2,4 +2,4 @@
 export { conceptKey, conceptKeys, titleConceptKey } from './concept-keys.ts'
 export { phraseTerms, queryTerms, quotedPhrases } from './query.ts'
 export { terms } from './terms.ts'
-export { words } from './words.ts'
+export { isAscii, normalise, WORD_MAX, words } from './words.ts'

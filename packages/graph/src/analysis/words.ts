@@ -1,7 +1,7 @@
 /** Longest text that is looked at, in UTF-16 units; what follows is neither indexed nor matched. */
 const MAX_TEXT = 1_000_000
-/** A longer word (base64, hashes, DNA) is cut, in the index as in the query. */
-const MAX_WORD = 64
+/** A longer word (base64, hashes, DNA) is cut, in the index as in the query: UTF-16 units. */
+export const WORD_MAX = 64
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is meant from its first character
 const ASCII = /^[\x00-\x7f]*$/
@@ -82,5 +82,5 @@ export function words(text: string): string[] {
 
 /** Cuts a word to its bound without parting a surrogate pair. */
 export function cut(word: string): string {
-  return word.length > MAX_WORD ? word.slice(0, MAX_WORD).replace(/[\ud800-\udbff]$/, '') : word
+  return word.length > WORD_MAX ? word.slice(0, WORD_MAX).replace(/[\ud800-\udbff]$/, '') : word
 }

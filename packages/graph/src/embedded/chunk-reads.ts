@@ -1,4 +1,4 @@
-import type { ChunkDetail, ChunkInContext, Page, Scope, StoredChunk } from '../port.ts'
+import type { ChunkInContext, Page, Scope, StoredChunk } from '../port.ts'
 import type { Database } from './database.ts'
 import { ITEM_IN_SCOPE, resolveScope } from './scope.ts'
 
@@ -71,23 +71,4 @@ export function getChunk(
 
 function chunkOf(row: ChunkRow): StoredChunk {
   return { ...row, section_path: JSON.parse(row.section_path) as string[], embedded: row.embedded === 1 }
-}
-
-export function chunkDetails(db: Database, scope: Scope, uids: string[]): ChunkDetail[] {
-  const { libraryList, collection } = resolveScope(db, scope)
-  return db
-    .all<Omit<ChunkDetail, 'section_path'> & { section_path: string }>(
-      `SELECT chunks.uid AS chunk_uid, chunks.chunk_index, chunks.text, chunks.section_path, chunks.page,
-         chunks.char_start, chunks.char_end, chunks.token_count, items.uid AS item_uid, items.title AS item_title,
-         libraries.uid AS library_uid, libraries.name AS library_name, libraries.library_type,
-         collections.uid AS collection_uid
-       FROM json_each(?3) AS asked CROSS JOIN chunks ON chunks.uid = asked.value
-       CROSS JOIN items ON items.id = chunks.item_id CROSS JOIN libraries ON libraries.id = items.library_id
-       LEFT JOIN collections ON collections.id = items.collection_id
-       WHERE ${ITEM_IN_SCOPE} ORDER BY asked.key`,
-      libraryList,
-      collection,
-      JSON.stringify([...new Set(uids)]),
-    )
-    .map((row) => ({ ...row, section_path: JSON.parse(row.section_path) as string[] }))
 }

@@ -145,7 +145,7 @@ class EmbeddedGraph implements GraphStore {
     ask?: Ask,
   ) => this.#search('linkedChunks', [scope, concepts, options], ask)
   neighbours = (scope: Scope, uids: string[], ask?: Ask) => this.#search('neighbours', [scope, uids], ask)
-  chunkDetails = (scope: Scope, uids: string[], ask?: Ask) => this.#read('chunkDetails', [scope, uids], ask)
+  chunkDetails = (scope: Scope, uids: string[], ask?: Ask) => this.#search('chunkDetails', [scope, uids], ask)
   near = async <I, L, O>(module: URL, input: I, later: Promise<L>, ask?: Ask): Promise<O> => {
     if (this.#closed) throw new GraphClosedError()
     const { answer, asked } = await this.#searcher.ask('near', [module.href, input], ask?.signal, later)

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { serveQuestions } from './channel.ts'
-import { chunkDetails, getChunk, listChunks } from './chunk-reads.ts'
+import { getChunk, listChunks } from './chunk-reads.ts'
 import { conceptNeighbourhood, concepts, itemConcepts } from './concept-reads.ts'
 import { Database } from './database.ts'
 import {
@@ -36,7 +36,6 @@ function readerQuestions(db: Database) {
     listChunks: on(listChunks),
     getChunk: on(getChunk),
     reusableVectors: on(reusableVectors),
-    chunkDetails: on(chunkDetails),
     concepts: on(concepts),
     conceptNeighbourhood: on(conceptNeighbourhood),
     ping: on((reading) => {

@@ -1,8 +1,8 @@
 import { workerData } from 'node:worker_threads'
 import type { Near, Scope, SearchStore, TextQuery } from '../port.ts'
 import { serveQuestions } from './channel.ts'
+import { ChunkDetails } from './chunk-details.ts'
 import { ChunkPlaces } from './chunk-places.ts'
-import { chunkDetails } from './chunk-reads.ts'
 import { ConceptSearch } from './concept-search.ts'
 import { Database } from './database.ts'
 import { PairScores } from './pair-scores.ts'
@@ -19,6 +19,7 @@ function searchQuestions(db: Database) {
   const texts = new TextIndex(db)
   const vectors = new VectorIndex(db, places)
   const concepts = new ConceptSearch(db, places)
+  const details = new ChunkDetails(db, places)
   const indexes = { db, places, texts, vectors, pairs: new PairScores(texts) }
   const on =
     <A extends unknown[], R>(answer: (scope: ResolvedScope, ...args: A) => R) =>
@@ -46,6 +47,7 @@ function searchQuestions(db: Database) {
       ) => concepts.linkedChunks(scope, linking, options),
     ),
     neighbours: on((scope, uids: string[]) => concepts.neighbours(scope, uids)),
+    chunkDetails: on((scope, uids: string[]) => details.of(scope, uids)),
   }
   const read =
     <A extends unknown[], R>(answer: (db: Database, scope: Scope, ...args: A) => R) =>
@@ -56,7 +58,6 @@ function searchQuestions(db: Database) {
     getLibrary: read(getLibrary),
     getCollection: read(getCollection),
     libraries: read(libraries),
-    chunkDetails: read(chunkDetails),
   })
   return { ...questions, near }
 }
