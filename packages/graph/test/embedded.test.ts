@@ -213,6 +213,8 @@ describe('a thread', () => {
     echo: (value: string) => string
     echoed: () => number
     block: (flag: SharedArrayBuffer) => void
+    join: (first: string, later: Promise<string>) => Promise<string>
+    gaveUp: () => number
     die: () => void
     fail: () => void
   }
@@ -251,6 +253,47 @@ describe('a thread', () => {
     expect(await stays).toBe('me')
     // One was ready to go when its caller left.
     expect(await channel.ask('echoed', [])).toBeLessThanOrEqual(2)
+    await channel.close()
+  })
+
+  it('answers others while a question waits for what comes later', async () => {
+    const channel = open()
+    const later = Promise.withResolvers<string>()
+    const joined = Array.from({ length: 5 }, (_, index) =>
+      channel.ask('join', [`${index}`], undefined, later.promise),
+    )
+    expect(await channel.ask('echo', ['between'])).toBe('between')
+    later.resolve('came')
+    expect(await Promise.all(joined)).toEqual(['0 came', '1 came', '2 came', '3 came', '4 came'])
+    await channel.close()
+  })
+
+  it('gives up a question whose caller leaves, or for which nothing comes, before it has what it waits for', async () => {
+    const channel = open()
+    const caller = new AbortController()
+    const later = Promise.withResolvers<string>()
+    const left = channel.ask('join', ['I'], caller.signal, later.promise)
+    const failed = channel.ask('join', ['I'], undefined, Promise.reject(new Error('nothing came')))
+    const unsendable = channel.ask('join', ['I'], undefined, Promise.resolve(() => 'no data') as never)
+    await expect(failed).rejects.toThrow('nothing came')
+    await expect(unsendable).rejects.toThrow(/could not be cloned/)
+    caller.abort(new Error('left'))
+    await expect(left).rejects.toThrow('left')
+    expect(await channel.ask('gaveUp', [])).toBe(2)
+    later.resolve('too late')
+    await expect.poll(() => channel.ask('gaveUp', [])).toBe(3)
+    expect(await channel.ask('echo', ['here'])).toBe('here')
+    await channel.close()
+  })
+
+  it('that dies fails those who wait for something else too', async () => {
+    const channel = open()
+    const later = Promise.withResolvers<string>()
+    const waiting = channel.ask('join', ['I'], undefined, later.promise)
+    await channel.ask('die', []).catch(() => {})
+    await expect(waiting).rejects.toMatchObject({ code: 'graph_unavailable' })
+    later.resolve('too late')
+    expect(await channel.ask('echo', ['again'])).toBe('again')
     await channel.close()
   })
 

@@ -1,6 +1,7 @@
 import { serveQuestions } from '../src/embedded/channel.ts'
 
 let echoed = 0
+let gaveUp = 0
 
 serveQuestions(() => ({
   questions: {
@@ -11,6 +12,16 @@ serveQuestions(() => ({
     echoed: () => echoed,
     /** Until somebody sets the flag. */
     block: (flag: SharedArrayBuffer) => void Atomics.wait(new Int32Array(flag), 0, 0),
+    /** Answers when `later` has come. */
+    join: async (first: string, later: Promise<string>) => {
+      try {
+        return `${first} ${await later}`
+      } catch (error) {
+        gaveUp++
+        throw error
+      }
+    },
+    gaveUp: () => gaveUp,
     die: () => process.exit(3),
     fail: () => {
       throw new TypeError('a fault of the program')

@@ -9,7 +9,7 @@ import { resolveScope } from './scope.ts'
 
 /** A search without a re-ranker. */
 export interface NearSearch {
-  config: RunConfig & { SEARCH_PART_TIMEOUT_MS: number }
+  config: RunConfig
   request: SearchRequest
   /** Uids of the libraries that the caller may read. */
   readable: string[]
@@ -37,7 +37,7 @@ export const near: Near<NearSearch, Float32Array | undefined, FoundNear> = async
 ) => {
   const { watch, took, failed } = recordStages()
   const { signal } = new AbortController()
-  const parts = new Parts({ signal, timeoutMs: config.SEARCH_PART_TIMEOUT_MS, watch })
+  const parts = new Parts({ signal, timeoutMs: Number.POSITIVE_INFINITY, watch })
   const found = await run().then(foundBy, refused)
   return { found, stages: { timings: parts.timings, degraded: parts.degraded, took, failed } }
 

@@ -70,6 +70,7 @@ export class Parts {
   readonly #deadline: number
   readonly #watch: StageWatch
 
+  /** `timeoutMs`: infinite where every answer is made in this thread, so that none can be waited for. */
   constructor(options: { signal: AbortSignal; timeoutMs: number; watch: StageWatch }) {
     this.#signal = options.signal
     this.#timeoutMs = options.timeoutMs
@@ -145,6 +146,7 @@ export class Parts {
   /** Ends with the work, its timeout or the caller, whichever is first, even if the work heeds no signal. */
   async #bounded<T>(stage: Stage, work: (signal: AbortSignal) => Promise<T>, timeoutMs: number): Promise<T> {
     this.#signal.throwIfAborted()
+    if (timeoutMs === Number.POSITIVE_INFINITY) return work(this.#signal)
     if (timeoutMs <= 0) throw new PartTimeout('No time was left for it: other parts were slow.')
     const late = new AbortController()
     const signal = AbortSignal.any([this.#signal, late.signal])

@@ -65,10 +65,9 @@ export async function searchNear(
 /** What may cross to another thread of the configuration: no secret is among it. */
 function shared(config: SearchDeps['config']): NearSearch['config'] {
   const { SEARCH_DEFAULT_LIMIT, SEARCH_VECTOR_TOP_K, SEARCH_FULLTEXT_TOP_K, SEARCH_GRAPH_MAX_DEPTH } = config
-  const { SEARCH_FUSION, SEARCH_RRF_K, SEARCH_PART_TIMEOUT_MS } = config
-  const { RERANKER_MAX_CANDIDATES, RERANKER_TIMEOUT } = config
+  const { SEARCH_FUSION, SEARCH_RRF_K, RERANKER_MAX_CANDIDATES, RERANKER_TIMEOUT } = config
   return {
     ...{ SEARCH_DEFAULT_LIMIT, SEARCH_VECTOR_TOP_K, SEARCH_FULLTEXT_TOP_K, SEARCH_GRAPH_MAX_DEPTH },
-    ...{ SEARCH_FUSION, SEARCH_RRF_K, SEARCH_PART_TIMEOUT_MS, RERANKER_MAX_CANDIDATES, RERANKER_TIMEOUT },
+    ...{ SEARCH_FUSION, SEARCH_RRF_K, RERANKER_MAX_CANDIDATES, RERANKER_TIMEOUT },
   }
 }

@@ -157,6 +157,8 @@ export class WorkerChannel<Q extends Questions> {
     signal?: AbortSignal,
     later?: Promise<unknown>,
   ): Promise<Answer<Q[K]>> {
+    // Whatever comes of the question, somebody has heard that nothing will come.
+    later?.catch(() => {})
     signal?.throwIfAborted()
     await this.start()
     return this.#send(question, args, signal, later) as Promise<Answer<Q[K]>>
