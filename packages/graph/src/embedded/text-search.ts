@@ -1,4 +1,4 @@
-import { bm25Query, scoredFor } from '../bm25.ts'
+import { bm25Query, idealPoints, scoredFor } from '../bm25.ts'
 import type { ChunkScore, Scope, TextHit, TextQuery } from '../port.ts'
 import { chunksInScope, uidsOf } from './chunk-reads.ts'
 import type { Database } from './database.ts'
@@ -36,8 +36,9 @@ export function fullTextCandidates(
     db,
     found.map(({ chunk }) => chunk),
   )
+  const ideal = idealPoints(query)
   return found
-    .map(({ chunk, bm25 }) => ({ chunk_uid: uids.get(chunk)!, bm25 }))
+    .map(({ chunk, bm25 }) => ({ chunk_uid: uids.get(chunk)!, bm25, ideal }))
     .sort((a, b) => b.bm25 - a.bm25 || (a.chunk_uid < b.chunk_uid ? -1 : 1))
     .slice(0, k)
 }
