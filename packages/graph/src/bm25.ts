@@ -69,6 +69,14 @@ export interface TermPlace {
   index: number
 }
 
+/**
+ * What a chunk of average length gets that holds every term of the query once and no two together: Σ times · idf. It
+ * depends on the query and the store alone, and so tells whether what a scope holds is much or little.
+ */
+export function idealPoints<T>({ terms }: Bm25Query<T>): number {
+  return terms.reduce((sum, { times, idf }) => sum + times * idf, 0)
+}
+
 const pairKey = (first: number, second: number) => first * MAX_TERMS + second
 
 /** What a chunk of this length gets for holding something of this weight `count` times (Robertson and Walker 1994). */

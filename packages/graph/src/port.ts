@@ -243,6 +243,8 @@ export interface TextHit {
    * N, df and the average length are those of the whole store.
    */
   bm25: number
+  /** What a chunk of average length gets that holds every term of the question once: the same for all hits. */
+  ideal: number
 }
 
 export interface ChunkScore {

@@ -2,7 +2,7 @@ import type { Ask, Scope, SearchStore, TextHit } from '@mnemosyne/graph'
 import type { Nominations } from './nominate.ts'
 import type { Parts } from './parts.ts'
 import type { RunDeps } from './pipeline.ts'
-import { rankByScore } from './ranking/fusion.ts'
+import { fullMark, rankByScore } from './ranking/fusion.ts'
 import { chooseSeeds, type LinkPoints, linkPoints, type Seed } from './ranking/links.ts'
 import {
   type Evidence,
@@ -43,8 +43,8 @@ export async function fuse(
   }
   const evidence: Evidence = {
     scores: new Map(),
-    spread: vector?.spread ?? { mean: 0, deviation: 0 },
-    bestBm25: fulltext?.[0]?.bm25 ?? 0,
+    spread: vector?.spread ?? { mean: 0, best: 0 },
+    fullMark: fulltext?.[0] ? fullMark(fulltext[0]) : 0,
     named: new Map(),
   }
   const known = knownScores(vector, fulltext)

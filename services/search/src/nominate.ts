@@ -23,7 +23,7 @@ export interface Nominations {
 /** What every retriever finds in a scope without libraries. */
 const NOTHING: Omit<Nominations, 'text'> = {
   vectors: [],
-  vector: { ranked: [], cosines: new Map(), spread: { mean: 0, deviation: 0 }, exact: true, embedded: 0 },
+  vector: { ranked: [], cosines: new Map(), spread: { mean: 0, best: 0 }, exact: true, embedded: 0 },
   fulltext: [],
   named: { scopeSize: 0, concepts: new Map(), mentioning: new Map(), ranked: [] },
   holding: undefined,

@@ -34,18 +34,14 @@ export async function retrieveByVector(
   return {
     ranked: hits.map((hit) => hit.chunk_uid),
     cosines: new Map(hits.map((hit) => [hit.chunk_uid, hit.cosine])),
-    spread: pooledSpread(answers),
+    spread: { mean: pooledMean(answers), best: hits[0]?.cosine ?? 0 },
     exact: answers.every((answer) => answer.exact),
     embedded: answers.reduce((sum, answer) => sum + answer.scope_size, 0),
   }
 }
 
-/** Mean and deviation over the union of disjoint scopes. */
-export function pooledSpread(answers: Pick<VectorCandidates, 'scope_size' | 'mean' | 'deviation'>[]): Spread {
+/** Mean cosine over the union of disjoint scopes. */
+export function pooledMean(answers: Pick<VectorCandidates, 'scope_size' | 'mean'>[]): number {
   const size = answers.reduce((sum, { scope_size }) => sum + scope_size, 0)
-  if (size === 0) return { mean: 0, deviation: 0 }
-  const mean = answers.reduce((sum, answer) => sum + answer.scope_size * answer.mean, 0) / size
-  const variance =
-    answers.reduce((sum, a) => sum + a.scope_size * (a.deviation ** 2 + (a.mean - mean) ** 2), 0) / size
-  return { mean, deviation: Math.sqrt(variance) }
+  return answers.reduce((sum, { scope_size, mean }) => sum + scope_size * mean, 0) / Math.max(1, size)
 }

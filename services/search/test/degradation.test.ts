@@ -150,7 +150,11 @@ describe('a store that answers wrongly', () => {
       'fullTextCandidates',
       async (...args) => {
         const hits: TextHit[] = await own('fullTextCandidates')(...args)
-        return [{ chunk_uid: BOB, bm25: 99 }, { chunk_uid: NOBODY, bm25: 98 }, ...hits]
+        const others = [
+          { chunk_uid: BOB, bm25: 99, ideal: 50 },
+          { chunk_uid: NOBODY, bm25: 98, ideal: 50 },
+        ]
+        return [...others, ...hits]
       },
     ],
     ['no scores', 'scoreChunks', async () => []],

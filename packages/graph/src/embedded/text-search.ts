@@ -1,4 +1,4 @@
-import { bm25Query, scoredFor } from '../bm25.ts'
+import { bm25Query, idealPoints, scoredFor } from '../bm25.ts'
 import type { ChunkScore, TextHit, TextQuery } from '../port.ts'
 import type { ChunkPlaces } from './chunk-places.ts'
 import type { Database } from './database.ts'
@@ -39,9 +39,10 @@ export function fullTextCandidates(
   const scored = best.map(({ chunk, bm25 }) => ({ chunk, bm25: bm25 + (ofPairs.get(chunk) ?? 0) }))
   const last = scored.map(({ bm25 }) => bm25).sort((a, b) => b - a)[Math.min(k, scored.length) - 1] ?? 0
   const placeOf = places.placeOf(resolved)
+  const ideal = idealPoints(query)
   return scored
     .filter(({ bm25 }) => bm25 >= last)
-    .map(({ chunk, bm25 }) => ({ chunk_uid: placeOf(chunk).uid, bm25 }))
+    .map(({ chunk, bm25 }) => ({ chunk_uid: placeOf(chunk).uid, bm25, ideal }))
     .sort((a, b) => b.bm25 - a.bm25 || (a.chunk_uid < b.chunk_uid ? -1 : 1))
     .slice(0, k)
 }

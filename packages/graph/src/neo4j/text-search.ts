@@ -1,4 +1,12 @@
-import { type Bm25Query, bm25Points, bm25Query, pairPoints, scoredFor, type TermPlace } from '../bm25.ts'
+import {
+  type Bm25Query,
+  bm25Points,
+  bm25Query,
+  idealPoints,
+  pairPoints,
+  scoredFor,
+  type TermPlace,
+} from '../bm25.ts'
 import type { ChunkScore, Scope, TextHit, TextQuery } from '../port.ts'
 import { int, type Neo4jConnection, type Transaction } from './connection.ts'
 import { type Look, type Looks, PRESENT_CHUNKS } from './retrieval.ts'
@@ -77,7 +85,8 @@ async function lookIntoIndex(
     ),
   )
   const { found, chunks, replaced } = row!
-  const hits = chunks.map(([chunk_uid, terms]) => ({ chunk_uid, bm25: bm25(query, terms) }))
+  const ideal = idealPoints(query)
+  const hits = chunks.map(([chunk_uid, terms]) => ({ chunk_uid, bm25: bm25(query, terms), ideal }))
   return { answer: { hits, more: found === fetch }, replaced }
 }
 

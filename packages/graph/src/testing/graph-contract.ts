@@ -779,6 +779,9 @@ export function graphContract(
         expect([first?.chunk_uid, second?.chunk_uid]).toEqual(['c2', 'c1'])
         expect(first?.bm25).toBeCloseTo(bm25(2, 3), 9)
         expect(second?.bm25).toBeCloseTo(bm25(2, 5), 9)
+        expect([first?.ideal, second?.ideal]).toEqual(
+          [bm25(1, 4), bm25(1, 4)].map((ideal) => expect.closeTo(ideal, 9)),
+        )
         expect(
           await graph.scoreChunks(only('a'), ['c2', 'c1', 'c1'], { terms: queryTerms('apple').terms }),
         ).toEqual([{ chunk_uid: 'c1', cosine: null, bm25: second?.bm25 }])

@@ -60,7 +60,7 @@ function estimate({ config, ranking, limit }: SearchRun, { cosine, bm25 }: Stand
   const { evidence, ranked, shares } = ranking
   const last = ranked[Math.min(limit, ranked.length) - 1]
   if (last === undefined) return ''
-  const own = vectorPoints(cosine, evidence.spread) + fulltextPoints(bm25, evidence.bestBm25)
+  const own = vectorPoints(cosine, evidence.spread) + fulltextPoints(bm25, evidence.fullMark)
   const { lead: _, ...others } = shares.get(last)!
   const theirs = fusedScore({ ...others, lead: 0 })
   return ` By its scores it would have had ${points(own)} points; the ${ordinal(ranked.indexOf(last) + 1)} has ${points(theirs)}.`

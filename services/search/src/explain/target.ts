@@ -71,7 +71,7 @@ async function bestScored(
   let best = passage.chunk_uid
   let most = Number.NEGATIVE_INFINITY
   for (const [uid, { cosine, bm25 }] of await scoreEverywhere(graph, scope, uids, asked, ask)) {
-    const score = vectorPoints(cosine, evidence.spread) + fulltextPoints(bm25, evidence.bestBm25)
+    const score = vectorPoints(cosine, evidence.spread) + fulltextPoints(bm25, evidence.fullMark)
     if (score > most) {
       best = uid
       most = score

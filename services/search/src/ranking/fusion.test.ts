@@ -1,25 +1,33 @@
 import { describe, expect, test } from 'vitest'
-import { fulltextPoints, rankByScore, reciprocalRanks, vectorPoints } from './fusion.ts'
+import { fullMark, fulltextPoints, rankByScore, reciprocalRanks, vectorPoints } from './fusion.ts'
 
 describe('points of a cosine', () => {
   test.each([
-    ['one deviation above the mean', 0.6, { mean: 0.5, deviation: 0.1 }, 0.8],
-    ['at the mean', 0.5, { mean: 0.5, deviation: 0.1 }, 0],
-    ['below the mean', 0.3, { mean: 0.5, deviation: 0.1 }, -1.6],
-    ['no vector', null, { mean: 0.5, deviation: 0.1 }, 0],
-    ['all passages alike', 0.7, { mean: 0.7, deviation: 0 }, 0],
+    ['near enough', 0.735, { mean: 0.5, best: 0.735 }, 3.4],
+    ['half as near', 0.6175, { mean: 0.5, best: 0.735 }, 1.7],
+    ['half as near, and nothing nearer: half of it', 0.6175, { mean: 0.5, best: 0.6175 }, 0.85],
+    ['nearer than near', 0.97, { mean: 0.5, best: 0.97 }, 6.8],
+    ['the same way in a scope of things that are alike', 0.947, { mean: 0.9, best: 0.947 }, 3.4],
+    ['at the mean', 0.5, { mean: 0.5, best: 0.735 }, 0],
+    ['below the mean', 0.3825, { mean: 0.5, best: 0.735 }, -1.7],
+    ['no vector', null, { mean: 0.5, best: 0.735 }, 0],
+    ['all passages alike', 0.7, { mean: 0.7, best: 0.7 }, 0],
+    ['all the same as the query', 1, { mean: 1, best: 1 }, 0],
   ])('%s', (_, cosine, spread, points) => {
     expect(vectorPoints(cosine, spread)).toBeCloseTo(points)
   })
 })
 
-test.each([
-  [12, 12, 2],
-  [6, 12, 1],
-  [0, 12, 0],
-  [0, 0, 0],
-])('BM25 %d of at best %d gives %d points', (bm25, best, points) => {
-  expect(fulltextPoints(bm25, best)).toBe(points)
+describe('points of full text', () => {
+  test.each([
+    ['the best, of more than the ideal', 12, { bm25: 12, ideal: 10 }, 2],
+    ['half of the best', 6, { bm25: 12, ideal: 10 }, 1],
+    ['the best, of most of the ideal', 8, { bm25: 8, ideal: 10 }, 2],
+    ['the best of the weak', 2, { bm25: 2, ideal: 10 }, 0.5],
+    ['nothing of nothing', 0, { bm25: 0, ideal: 0 }, 0],
+  ])('%s', (_, bm25, best, points) => {
+    expect(fulltextPoints(bm25, fullMark(best))).toBeCloseTo(points)
+  })
 })
 
 test('reciprocal ranks count from one', () => {

@@ -7,14 +7,14 @@ const evidence: Evidence = {
     ['worded', { cosine: 0.5, bm25: 10 }],
     ['named', { cosine: null, bm25: 5 }],
   ]),
-  spread: { mean: 0.5, deviation: 0.1 },
-  bestBm25: 10,
+  spread: { mean: 0.5, best: 0.8 },
+  fullMark: 10,
   named: new Map([['named', { points: 0.75 }]]),
 }
 
 test('shares by score', () => {
   const shares = weightedShares(evidence)
-  expect(shares.get('near')!.vector).toBeCloseTo(2.4)
+  expect(shares.get('near')!.vector).toBeCloseTo((3.4 * 0.6) / 0.47)
   expect(shares.get('worded')).toMatchObject({ fulltext: 2, graph: 0 })
   expect(shares.get('named')).toEqual({ vector: 0, fulltext: 1, graph: 0.75, lead: 0 })
 })

@@ -17,7 +17,8 @@ export interface Shares {
 export interface Evidence {
   scores: Map<string, { cosine: number | null; bm25: number }>
   spread: Spread
-  bestBm25: number
+  /** The BM25 that gets all the points of full text. */
+  fullMark: number
   /** Points for mentioning concepts of the query. */
   named: Map<string, { points: number }>
 }
@@ -27,13 +28,13 @@ export function fusedScore({ vector, fulltext, graph, lead }: Shares): number {
 }
 
 /** Shares by score, before links are followed. */
-export function weightedShares({ scores, spread, bestBm25, named }: Evidence): Map<string, Shares> {
+export function weightedShares({ scores, spread, fullMark, named }: Evidence): Map<string, Shares> {
   return new Map(
     [...scores].map(([uid, { cosine, bm25 }]) => [
       uid,
       {
         vector: vectorPoints(cosine, spread),
-        fulltext: fulltextPoints(bm25, bestBm25),
+        fulltext: fulltextPoints(bm25, fullMark),
         graph: named.get(uid)?.points ?? 0,
         lead: 0,
       },
