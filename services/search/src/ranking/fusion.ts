@@ -1,10 +1,10 @@
 /**
  * Fusion of the vector and the full-text retriever by score.
  *
- * F = 3.4 · s/s₀ · min(1, s₁/s₀) + 2 · BM25 / max(BM25₁, 0.8 · ideal)
+ * F = 3.2 · s/s₀ · min(1, s₁/s₀) + 2 · BM25 / max(BM25₁, 0.8 · ideal)
  *
  * s = (cosine − μ) / (1 − μ) is how far a passage has come from the mean of the scope towards the query, 1 being the
- * query itself; s₁ is that of the nearest, and s₀ = 0.47. Where nothing comes that far the vectors tell passages apart
+ * query itself; s₁ is that of the nearest, and s₀ = 0.44. Where nothing comes that far the vectors tell passages apart
  * by less than they err, and count less. BM25 is divided by its best, because its spread grows with the size of the
  * store, but by no less than 0.8 of what a passage gets that holds every word of the query once: where all that is in
  * the scope holds them but weakly, the best of the weak is not the answer.
@@ -14,8 +14,8 @@
  * 2009) loses to the vectors alone on two of them and stays selectable.
  */
 
-const VECTOR_WEIGHT = 3.4
-const NEAR = 0.47
+const VECTOR_WEIGHT = 3.2
+const NEAR = 0.44
 const FULLTEXT_WEIGHT = 2
 const LEAST_OF_IDEAL = 0.8
 

@@ -14,7 +14,7 @@ const evidence: Evidence = {
 
 test('shares by score', () => {
   const shares = weightedShares(evidence)
-  expect(shares.get('near')!.vector).toBeCloseTo((3.4 * 0.6) / 0.47)
+  expect(shares.get('near')!.vector).toBeCloseTo((3.2 * 0.6) / 0.44)
   expect(shares.get('worded')).toMatchObject({ fulltext: 2, graph: 0 })
   expect(shares.get('named')).toEqual({ vector: 0, fulltext: 1, graph: 0.75, lead: 0 })
 })
