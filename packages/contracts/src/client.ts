@@ -1,6 +1,8 @@
 import { createORPCClient } from '@orpc/client'
+import type { StandardLinkClient } from '@orpc/client/standard'
 import type { AnyContractRouter, ContractRouterClient } from '@orpc/contract'
-import { OpenAPILink } from '@orpc/openapi-client/fetch'
+import { StandardOpenAPILink } from '@orpc/openapi-client/standard'
+import { toFetchBody, toFetchHeaders, toStandardLazyResponse } from '@orpc/standard-server-fetch'
 import {
   DELEGATION_HEADER,
   type Delegations,
@@ -48,13 +50,8 @@ export function createClient<C extends AnyContractRouter>(
     headers?: () => Record<string, string>
   },
 ): Client<C> {
-  const link = new OpenAPILink<CallContext>(contract, {
+  const link = new StandardOpenAPILink<CallContext>(contract, senderBy(options.fetch), {
     url: options.url ?? 'http://in-process',
-    fetch: async (request) => {
-      const response = await options.fetch(request)
-      if (response.status < 400) return response
-      throw await callError(response)
-    },
     headers: ({ context }) => {
       const assertion = options.audience && context.delegations?.[options.audience]
       return {
@@ -65,6 +62,20 @@ export function createClient<C extends AnyContractRouter>(
     },
   })
   return createORPCClient(link)
+}
+
+/** oRPC's own sender declares no length of bodies: the callee would have to count. */
+function senderBy(fetch: FetchHandler): StandardLinkClient<CallContext> {
+  return {
+    async call({ url, method, signal, ...request }) {
+      const headers = toFetchHeaders(request.headers)
+      const body = toFetchBody(request.body, headers)
+      if (typeof body === 'string') headers.set('content-length', String(Buffer.byteLength(body)))
+      const response = await fetch(new Request(url, { method, headers, body, signal }))
+      if (response.status < 400) return toStandardLazyResponse(response, { signal })
+      throw await callError(response)
+    },
+  }
 }
 
 async function callError(response: Response): Promise<CallError> {

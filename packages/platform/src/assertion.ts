@@ -135,7 +135,7 @@ export async function createVerifier(audience: ServiceName, keys: AssertionKeys)
   return async (assertion) => {
     if (!assertion) throw new AssertionError()
     const known = remembered.get(assertion)
-    if (known && Date.now() < known.until) return structuredClone(known.principal)
+    if (known && Date.now() < known.until) return known.principal
     try {
       const { payload } = await jwtVerify(assertion, keyOf, {
         algorithms: [ALGORITHM],
@@ -146,14 +146,20 @@ export async function createVerifier(audience: ServiceName, keys: AssertionKeys)
         maxTokenAge: LIFETIME,
         clockTolerance: 5,
       })
-      const principal = Principal.parse(payload.principal)
+      const principal = frozen(Principal.parse(payload.principal))
       remembered.delete(assertion)
       const until = Math.min(payload.exp!, payload.iat! + LIFETIME) * 1000
       remembered.set(assertion, { until, principal })
       if (remembered.size > MOST_REMEMBERED) remembered.delete(remembered.keys().next().value!)
-      return structuredClone(principal)
+      return principal
     } catch (cause) {
       throw new AssertionError({ cause })
     }
   }
+}
+
+/** It is handed out again and again. */
+function frozen(principal: Principal): Principal {
+  for (const value of Object.values(principal)) Object.freeze(value)
+  return Object.freeze(principal)
 }

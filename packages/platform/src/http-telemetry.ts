@@ -24,6 +24,9 @@ const PROBES: Record<string, string> = {
   '/healthz': 'mcp.health',
 }
 
+/** Of a URL as requests have it; without a slash at its end. */
+const PATH = /^\w+:\/\/[^/]+(\/[^?#]*?)\/?(?:[?#]|$)/
+
 /** What a request turned out to ask for, noted while it is answered. */
 export interface Matched {
   /** For metrics. */
@@ -34,7 +37,8 @@ export interface Matched {
 
 /** The operation of a probe's path, or undefined. */
 export function probeAt(url: string): string | undefined {
-  return PROBES[new URL(url).pathname.replace(/(.)\/$/, '$1')]
+  const path = PATH.exec(url)?.[1]
+  return path === undefined ? undefined : PROBES[path]
 }
 
 /** The method of a request, or `_OTHER`, which is none of HTTP's own. */

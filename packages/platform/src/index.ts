@@ -141,6 +141,7 @@ export {
   UNFINISHED_RESTORE,
   UnfinishedRestoreError,
 } from './sql/port.ts'
+export { prepared } from './sql/prepared.ts'
 export type { SchemaRecord, TableRecord } from './sql/schema-record.ts'
 export {
   beginSpan,

@@ -11,7 +11,7 @@ import {
 } from '@mnemosyne/contracts'
 import { OpenAPIHandler } from '@orpc/openapi/fetch'
 import { ORPCError, type Router, ValidationError } from '@orpc/server'
-import { type Context, Hono } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import { AssertionError, type Verifier } from './assertion.ts'
@@ -74,9 +74,9 @@ export function serviceApp(options: ServiceAppOptions): FetchHandler {
   const app = routed(options)
   const observed = observeServing(metrics)
 
-  return async (incoming) => {
-    const requestId = requestIdOf(incoming)
-    const request = withHeader(incoming, REQUEST_ID_HEADER, requestId)
+  return async (request) => {
+    const requestId = requestIdOf(request)
+    request.headers.set(REQUEST_ID_HEADER, requestId)
     const matched: Matched = { operation: 'other' }
     const answer = async () => {
       const started = performance.now()
@@ -126,27 +126,29 @@ function routed(options: ServiceAppOptions): Hono<AppEnv> {
   options.routes?.(app, principalOf)
   if (options.router) {
     const operations = typedOperations(options)
-    app.all(
-      '*',
-      bodyLimit({
-        maxSize: options.maxBodyBytes ?? MAX_BODY,
-        onError: (c) =>
-          c.json({ detail: `The body is larger than ${options.maxBodyBytes ?? MAX_BODY} bytes.` }, 413),
-      }),
-      async (c) => {
-        const refusal: OperationContext['refusal'] = {}
-        const context = { ...(await principalOf(c.req.raw)), matched: c.env.matched, refusal }
-        const { matched, response } = await operations.handle(c.req.raw, { context })
-        if (!matched) return c.notFound()
-        for (const [name, value] of Object.entries(headersOf(refusal.error)))
-          response.headers.set(name, value)
-        return response
-      },
-    )
+    app.all('*', boundedBody(options.maxBodyBytes ?? MAX_BODY), async (c) => {
+      const refusal: OperationContext['refusal'] = {}
+      const context = { ...(await principalOf(c.req.raw)), matched: c.env.matched, refusal }
+      const { matched, response } = await operations.handle(c.req.raw, { context })
+      if (!matched) return c.notFound()
+      for (const [name, value] of Object.entries(headersOf(refusal.error))) response.headers.set(name, value)
+      return response
+    })
   }
   app.notFound((c) => c.json({ detail: 'Not found.' }, 404))
   app.onError((error, c) => errorAnswer(error, options, c))
   return app
+}
+
+/** HTTP holds a body to the length that it declares; what declares none is counted while it is read. */
+function boundedBody(maxSize: number): MiddlewareHandler<AppEnv> {
+  const tooLarge = (c: Context) => c.json({ detail: `The body is larger than ${maxSize} bytes.` }, 413)
+  const counted = bodyLimit({ maxSize, onError: tooLarge })
+  return async (c, next) => {
+    const declared = c.req.header('content-length')
+    if (declared === undefined || c.req.header('transfer-encoding') !== undefined) return counted(c, next)
+    return Number(declared) <= maxSize ? next() : tooLarge(c)
+  }
 }
 
 interface OperationContext extends RequestContext {
@@ -236,11 +238,4 @@ function fieldFaults(error: ValidationError): Record<string, string[]> {
 function requestIdOf(request: Request): string {
   const given = request.headers.get(REQUEST_ID_HEADER)
   return given && REQUEST_ID.test(given) ? given : randomUUID()
-}
-
-function withHeader(request: Request, header: string, value: string): Request {
-  if (request.headers.get(header) === value) return request
-  const headers = new Headers(request.headers)
-  headers.set(header, value)
-  return new Request(request, { headers })
 }

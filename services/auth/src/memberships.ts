@@ -1,8 +1,7 @@
 import type { MembershipRole } from '@mnemosyne/contracts'
-import { type Actor, DomainError } from '@mnemosyne/platform'
+import { type Actor, DomainError, prepared } from '@mnemosyne/platform'
 import { audit } from './audit.ts'
 import type { AuthContext, Tx } from './context.ts'
-import type { Membership } from './scope.ts'
 import { dropFromTokens } from './token-libraries.ts'
 import type { UserRow } from './users.ts'
 
@@ -15,17 +14,9 @@ const ROLES: readonly MembershipRole[] = ['owner', 'manager', 'reader']
 export const libraryNotFound = () => new DomainError('LIBRARY_NOT_FOUND', 'Library not found.')
 
 /** Every membership of a user, of any role. */
-export function membershipsOf({ sql }: Pick<AuthContext, 'sql'>, userId: string): Promise<Membership[]> {
-  return membershipsIn(sql.read, userId)
-}
-
-export function membershipsIn(db: Db, userId: string): Promise<Membership[]> {
-  return db
-    .selectFrom('library_membership')
-    .select(['library_uid', 'role'])
-    .where('user_id', '=', userId)
-    .execute()
-}
+export const membershipsIn = prepared((db: Db, userId: string) =>
+  db.selectFrom('library_membership').select(['library_uid', 'role']).where('user_id', '=', userId),
+)
 
 /** What a user is in a library: of several roles the highest counts. */
 export async function highestRole(

@@ -1,9 +1,9 @@
 import type { Credential, Delegations, Principal, Resolution, Surface } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
+import { DomainError, prepared } from '@mnemosyne/platform'
 import { type AuthContext, globalLibraries } from './context.ts'
 import { classify, refused, UNKNOWN_TOKEN } from './credential.ts'
 import type { Uses } from './last-used.ts'
-import { membershipsOf } from './memberships.ts'
+import { membershipsIn } from './memberships.ts'
 import { resolveTeam } from './resolve-team.ts'
 import { mcpScope, restScope } from './scope.ts'
 import { isCsrfToken, sessionBySecret } from './sessions.ts'
@@ -37,7 +37,7 @@ async function resolveUserToken(
   { surface, delegations, signal, uses }: ResolveRequest,
   hash: string,
 ): Promise<Resolution> {
-  const found = await tokenByHash(context, hash)
+  const [found] = await tokensByHash(context.sql.read, hash)
   if (!found) return UNKNOWN_TOKEN
   if (found.token_active !== 1) return refused('inactive_token', 'Token has been deactivated.')
   if (found.expires_at !== null && found.expires_at <= context.clock().toISOString()) {
@@ -47,7 +47,7 @@ async function resolveUserToken(
   const user = { ...found, id: found.user_id }
   const [person, memberships, global] = await Promise.all([
     actingUser(context, user),
-    membershipsOf(context, found.user_id),
+    membershipsIn(context.sql.read, found.user_id),
     globalLibraries(context, delegations, signal),
   ])
   uses.token.note({ id: found.token_id, lastUsedAt: found.last_used_at })
@@ -108,7 +108,7 @@ export async function restOf(
 ) {
   const [person, memberships, global] = await Promise.all([
     actingUser(context, user),
-    membershipsOf(context, user.id),
+    membershipsIn(context.sql.read, user.id),
     globalLibraries(context, delegations, signal),
   ])
   return { surface: 'rest' as const, user: person, ...restScope(memberships, global) }
@@ -135,8 +135,8 @@ export const NOBODY = {
   allowed_tools: [],
 } satisfies Partial<Principal>
 
-function tokenByHash({ sql }: Pick<AuthContext, 'sql'>, hash: string) {
-  return sql.read
+const tokensByHash = prepared((db: AuthContext['sql']['read'], hash: string) =>
+  db
     .selectFrom('user_token')
     .innerJoin('user', 'user.id', 'user_token.user_id')
     .select([
@@ -152,6 +152,5 @@ function tokenByHash({ sql }: Pick<AuthContext, 'sql'>, hash: string) {
       'user.is_staff',
       'user.is_superuser',
     ])
-    .where('user_token.token_hash', '=', hash)
-    .executeTakeFirst()
-}
+    .where('user_token.token_hash', '=', hash),
+)

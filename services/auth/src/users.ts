@@ -1,5 +1,5 @@
-import type { Group, User } from '@mnemosyne/contracts'
-import { DomainError } from '@mnemosyne/platform'
+import { GROUPS, type Group, type User } from '@mnemosyne/contracts'
+import { DomainError, prepared } from '@mnemosyne/platform'
 import { type Selectable, sql } from 'kysely'
 import type { AuthContext, Tx } from './context.ts'
 import { groupsOfMany } from './groups.ts'
@@ -84,8 +84,13 @@ export async function listUsers(
 
 /** The groups that a user is in, in their order. */
 export async function groupsOf(db: Db, userId: string): Promise<Group[]> {
-  return (await groupsOfMany(db, [userId])).get(userId) ?? []
+  const rows = await groupRowsOf(db, userId)
+  return GROUPS.filter((group) => rows.some(({ group_name }) => group_name === group))
 }
+
+const groupRowsOf = prepared((db: Db, userId: string) =>
+  db.selectFrom('group_membership').select('group_name').where('user_id', '=', userId),
+)
 
 export function userOf(row: UserRow, groups: Group[]): User {
   return {

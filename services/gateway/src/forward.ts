@@ -56,8 +56,9 @@ class BodyTooLargeError extends Error {
 export type Forward = (request: Request, principal: Principal, to: Destination) => Promise<Response>
 
 /**
- * Passes a request on with the principal signed for its target, and the answer back. Bodies stream through
- * unbuffered in both directions; the end of the caller's connection ends the call.
+ * Passes a request on with the principal signed for its target, and the answer back. Answers, uploads and bodies of
+ * no declared length stream through unbuffered; other bodies are small, and are held, which costs much less than a
+ * stream. The end of the caller's connection ends the call.
  */
 export function createForward(options: {
   upstreams: Upstreams
@@ -82,19 +83,17 @@ export function createForward(options: {
     if (assertions.delegations) headers.set(DELEGATION_HEADER, assertions.delegations)
     const url = new URL(request.url)
     url.pathname = path
-    const bounded = boundedBody(request.body, limit)
+    const pass = (content?: BodyInit) =>
+      upstreams[target](
+        new Request(url, {
+          method: request.method,
+          headers,
+          signal: signal ? AbortSignal.any([request.signal, signal]) : request.signal,
+          ...(content && { body: content, duplex: 'half' }),
+        }),
+      )
     try {
-      const answer = await Promise.race([
-        upstreams[target](
-          new Request(url, {
-            method: request.method,
-            headers,
-            signal: signal ? AbortSignal.any([request.signal, signal]) : request.signal,
-            ...(bounded.body && { body: bounded.body, duplex: 'half' }),
-          }),
-        ),
-        bounded.exceeded,
-      ])
+      const answer = await passBody(request, body, limit, pass)
       for (const name of HOP_BY_HOP_ANSWER) answer.headers.delete(name)
       return answer
     } catch (error) {
@@ -127,11 +126,28 @@ function forwardedHeaders(incoming: Headers): Headers {
   return headers
 }
 
+/** Passes a body on that may have `limit` bytes, and has no more as far as its head tells. */
+async function passBody(
+  request: Request,
+  kind: BodyKind,
+  limit: number,
+  pass: (content?: BodyInit) => Promise<Response>,
+): Promise<Response> {
+  const { method, headers } = request
+  if (method === 'GET' || method === 'HEAD') return pass()
+  // HTTP holds a body to the length that its head declares.
+  const isDeclared = headers.has('content-length') && !headers.has('transfer-encoding')
+  if (isDeclared && kind !== 'upload') return pass(await request.arrayBuffer())
+  if (!request.body) return pass()
+  const bounded = boundedBody(request.body, limit)
+  return Promise.race([pass(bounded.body), bounded.exceeded])
+}
+
 /** The body, which breaks when it grows beyond `limit` bytes; `exceeded` rejects at that moment. */
 function boundedBody(
-  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
   limit: number,
-): { body?: ReadableStream<Uint8Array<ArrayBuffer>>; exceeded: Promise<never> } {
+): { body: ReadableStream<Uint8Array<ArrayBuffer>>; exceeded: Promise<never> } {
   const { promise: exceeded, reject } = Promise.withResolvers<never>()
   let seen = 0
   const count = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
@@ -143,5 +159,5 @@ function boundedBody(
       controller.error(error)
     },
   })
-  return { body: body?.pipeThrough(count), exceeded }
+  return { body: body.pipeThrough(count), exceeded }
 }

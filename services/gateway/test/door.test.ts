@@ -304,6 +304,8 @@ describe('a body', () => {
     const small = await openWorld({ env: { UPLOAD_MAX_BYTES: '5000' } })
     const post = (init: RequestInit) => small.as('alice', path, { method: 'POST', ...init })
     expect((await post(streamed(fits))).status).toBe(200)
+    const said = { body: new Uint8Array(fits), headers: { 'content-length': String(fits) } }
+    expect((await post(said)).status).toBe(200)
     const refusals = [
       await post(streamed(over)),
       await post({ body: 'x', headers: { 'content-length': String(over) } }),

@@ -1,7 +1,8 @@
-import { sql, type Transaction } from 'kysely'
+import { type Kysely, sql, type Transaction } from 'kysely'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { isUniqueViolation } from '../sql/open.ts'
 import { type Migration, NewerSchemaError, type Sql, SqlMisuseError } from '../sql/port.ts'
+import { prepared } from '../sql/prepared.ts'
 
 interface Tables {
   things: Thing
@@ -144,6 +145,17 @@ export function sqlContract(
     })
 
     describe('statements', () => {
+      it('bind their values anew each time, when they are prepared', async () => {
+        const named = prepared((handle: Kysely<Tables>, state: Thing['state'], owner: string) =>
+          handle.selectFrom('things').select('id').where('owner', '=', owner).where('state', '=', state),
+        )
+        await add({ id: 'a', owner: 'one', state: 'open' }, { id: 'b', owner: 'two', state: 'open' })
+        expect(await named(db.read, 'open', 'one')).toEqual([{ id: 'a' }])
+        expect(await named(db.read, 'open', 'two')).toEqual([{ id: 'b' }])
+        expect(await named(db.read, 'done', 'two')).toEqual([])
+        await db.transaction(async (tx) => expect(await named(tx, 'open', 'two')).toEqual([{ id: 'b' }]))
+      })
+
       it('upsert and return', async () => {
         const upsert = (name: string) =>
           db.transaction((tx) =>

@@ -1,4 +1,5 @@
 import type { LibraryNode } from '@mnemosyne/graph'
+import { prepared } from '@mnemosyne/platform'
 import type { Kysely, Transaction } from 'kysely'
 import type { LibraryRow, LibraryTables } from './tables.ts'
 
@@ -57,15 +58,17 @@ export async function doomedLibraries(
 }
 
 export async function globalLibraryUids(db: Db): Promise<string[]> {
-  const rows = await db
+  return (await globalLibraries(db)).map(({ uid }) => uid)
+}
+
+const globalLibraries = prepared((db: Db) =>
+  db
     .selectFrom('library')
     .select('uid')
     .where('owner_username', 'is', null)
     .where('deleted_at', 'is', null)
-    .orderBy('uid')
-    .execute()
-  return rows.map(({ uid }) => uid)
-}
+    .orderBy('uid'),
+)
 
 /** Uids of the live libraries that these workspaces have and that are `owner`'s, sorted. */
 export async function librariesOfWorkspaces(
