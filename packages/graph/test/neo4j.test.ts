@@ -245,14 +245,14 @@ async function vectorIndex(url: string): Promise<{ id: number; config: Record<st
 }
 
 /**
- * A store of 10,000 chunks in libraries of 60, 30, 9 and 1 %. No two have anything to do with each other, nor have the
+ * A store of 6,000 chunks in libraries of 60, 30, 9 and 1 %. No two have anything to do with each other, nor have the
  * questions with any: nothing leads a walk through the index to the nearest.
  */
 async function checkRecall(graph: GraphStore, server: Neo4jLease): Promise<void> {
   const random = seeded(11)
-  const dimensions = 256
+  const dimensions = 128
   const point = () => Array.from({ length: dimensions }, () => random() - 0.5)
-  const sizes = { large: 6_000, middle: 3_000, small: 900, tiny: 100 }
+  const sizes = { large: 3_600, middle: 1_800, small: 540, tiny: 60 }
   const vectors = new Map<string, { library: string; values: number[] }>()
   await graph.setUpVectors(dimensions)
   for (const [library, size] of Object.entries(sizes)) {
@@ -273,7 +273,7 @@ async function checkRecall(graph: GraphStore, server: Neo4jLease): Promise<void>
     { libraries: ['middle', 'small', 'tiny'] },
   ]
   const index = async () => (await graph.vectorCandidates(ALL, Float32Array.from(point()), 10)).exact
-  await expect.poll(index, { timeout: 60_000 }).toBe(false)
+  await expect.poll(index, { timeout: 90_000, interval: 500 }).toBe(false)
   for (const scope of scopes) {
     const inside = [...vectors].filter(
       ([, { library }]) => scope.libraries === 'all' || scope.libraries.includes(library),
@@ -306,7 +306,7 @@ async function checkRecall(graph: GraphStore, server: Neo4jLease): Promise<void>
   await cypher(server.url, 'DROP INDEX chunk_embedding_index')
   expect(await graph.vectorCandidates(ALL, Float32Array.from(point()), 10)).toMatchObject({ exact: true })
   await graph.setUpVectors(dimensions)
-  await expect.poll(index, { timeout: 60_000 }).toBe(false)
+  await expect.poll(index, { timeout: 90_000, interval: 500 }).toBe(false)
 }
 
 await describeNeo4j('a Neo4j that goes and comes back', () => {
