@@ -8,24 +8,43 @@ import { milliseconds, percentile, type Report, seconds, sum } from './report.ts
 import { NEO4J_VERSIONS, openNeo4j, startNeo4jInEarnest } from './servers.ts'
 
 const DIMENSIONS = 384
-/** As search asks for. */
-const NOMINATED = 50
+/** As search asks for, and few. */
+const NOMINATED = [50, 10] as const
 const TOP = 10
 const CHUNKS_AN_ITEM = 500
 const WARM_UP = 20
 const CLUSTERS = 200
 
-/** Libraries by their share of the store. */
-const SHARES = { tenth: 0.1, hundredth: 0.01, thousandth: 0.001, elsewhere: 0.1 }
-type Part = keyof typeof SHARES | 'rest'
-const PARTS: Part[] = ['tenth', 'hundredth', 'thousandth', 'elsewhere', 'rest']
+type Subject = 'near' | 'far' | 'alien'
 
-const SCOPES: { name: string; parts: Part[] }[] = [
+/** Libraries, their share of the store, and what they are about. */
+const LIBRARIES = [
+  { part: 'tenth', share: 0.1, subject: 'near' },
+  { part: 'hundredth', share: 0.01, subject: 'near' },
+  { part: 'thousandth', share: 0.001, subject: 'near' },
+  { part: 'far half', share: 0.5, subject: 'far' },
+  { part: 'far tenth', share: 0.1, subject: 'far' },
+  { part: 'far thirtieth', share: 0.03, subject: 'far' },
+  { part: 'far hundredth', share: 0.01, subject: 'far' },
+  { part: 'far thousandth', share: 0.001, subject: 'far' },
+  { part: 'rest', share: 0.248, subject: 'near' },
+] as const
+type Part = (typeof LIBRARIES)[number]['part']
+const PARTS = LIBRARIES.map(({ part }) => part)
+
+/** The questions are near, except where they are alien: about nothing that is stored. */
+const SCOPES: { name: string; parts: Part[]; asked?: Subject }[] = [
   { name: '100 %', parts: PARTS },
   { name: '10 %', parts: ['tenth'] },
   { name: '1 %', parts: ['hundredth'] },
   { name: '0.1 %', parts: ['thousandth'] },
-  { name: '10 %, of another subject than the question', parts: ['elsewhere'] },
+  { name: '100 %, of other subjects than the question', parts: PARTS, asked: 'alien' },
+  { name: '50 %, of another subject', parts: ['far half'] },
+  { name: '10 %, of another subject', parts: ['far tenth'] },
+  { name: '3 %, of another subject', parts: ['far thirtieth'] },
+  { name: '1 %, of another subject', parts: ['far hundredth'] },
+  { name: '0.1 %, of another subject', parts: ['far thousandth'] },
+  { name: '20 %, half of another subject', parts: ['tenth', 'far tenth'] },
 ]
 
 interface Store {
@@ -49,11 +68,14 @@ export async function* measureRecall(bench: Bench): AsyncGenerator<Report> {
     await graph.setUpVectors(DIMENSIONS)
   }
   const vectors = new Vectors()
-  const near = clusteredVectors({ dimensions: DIMENSIONS, seed: 11, clusters: CLUSTERS })
-  const far = clusteredVectors({ dimensions: DIMENSIONS, seed: 12, clusters: CLUSTERS / 10 })
+  const about: Record<Subject, () => Float32Array> = {
+    near: clusteredVectors({ dimensions: DIMENSIONS, seed: 11, clusters: CLUSTERS }),
+    far: clusteredVectors({ dimensions: DIMENSIONS, seed: 12, clusters: CLUSTERS / 10 }),
+    alien: clusteredVectors({ dimensions: DIMENSIONS, seed: 13, clusters: CLUSTERS / 10 }),
+  }
   let stored = 0
   for (const size of bench.sizes.recall) {
-    const items = itemsOf(stored, size, { near, far })
+    const items = itemsOf(stored, size, about)
     const filling: string[] = []
     for (const { name, graph } of stores) {
       const took = await fill(graph, name, libraries, items)
@@ -64,9 +86,13 @@ export async function* measureRecall(bench: Bench): AsyncGenerator<Report> {
     }
     const added = size - stored
     stored = size
-    const queries = Array.from({ length: WARM_UP + bench.sizes.recallQueries }, near)
+    const questions = (subject: Subject) =>
+      Array.from({ length: WARM_UP + bench.sizes.recallQueries }, about[subject])
+    const queries: Record<string, Float32Array[]> = { near: questions('near'), alien: questions('alien') }
     const found: Found[][] = []
-    for (const scope of SCOPES) found.push(await inScope(stores, scope, libraries, vectors, queries))
+    for (const scope of SCOPES) {
+      found.push(await inScope(stores, scope, libraries, vectors, queries[scope.asked ?? 'near']!))
+    }
     yield reportOf(bench, { size, added, stores, found, filling })
   }
 }
@@ -106,23 +132,13 @@ interface PlacedItem {
 }
 
 /** What brings a store from one size to the next, each library keeping its share. */
-function itemsOf(
-  from: number,
-  to: number,
-  { near, far }: Record<'near' | 'far', () => Float32Array>,
-): PlacedItem[] {
-  const shareOf = (size: number) => {
-    const parts = Object.entries(SHARES).map(([part, share]) => [part, Math.round(size * share)] as const)
-    return new Map<string, number>([...parts, ['rest', size - sum(parts.map(([, chunks]) => chunks))]])
-  }
-  const [before, after] = [shareOf(from), shareOf(to)]
-  return PARTS.flatMap((part) => {
+function itemsOf(from: number, to: number, about: Record<Subject, () => Float32Array>): PlacedItem[] {
+  return LIBRARIES.flatMap(({ part, share, subject }) => {
     const items: PlacedItem[] = []
-    const vector = part === 'elsewhere' ? far : near
-    for (let left = after.get(part)! - before.get(part)!; left > 0; left -= CHUNKS_AN_ITEM) {
+    for (let left = Math.round(to * share) - Math.round(from * share); left > 0; left -= CHUNKS_AN_ITEM) {
       const passages = Array.from({ length: Math.min(CHUNKS_AN_ITEM, left) }, (_, n) => ({
         text: `passage ${n}`,
-        embedding: vector(),
+        embedding: about[subject](),
       }))
       items.push({ part, item: itemOf('A made-up item', passages) })
     }
@@ -144,9 +160,11 @@ async function fill(
 
 /** Of one scope in one store. */
 interface Found {
-  recall: number
+  /** By {@link NOMINATED}. */
+  recalls: number[]
   /** Share of the answers that say that they are exact. */
   exact: number
+  /** Milliseconds of the questions for as many as search asks for. */
   times: number[]
 }
 
@@ -159,25 +177,29 @@ async function inScope(
 ): Promise<Found[]> {
   say(`asking for the nearest in ${name}`)
   const scope = { libraries: parts.map((part) => libraries[part]) }
-  const found = stores.map(() => ({ recalls: [] as number[], exact: 0, times: [] as number[] }))
+  const found = stores.map(() =>
+    NOMINATED.map(() => ({ recalls: [] as number[], exact: 0, times: [] as number[] })),
+  )
   for (const [round, query] of queries.entries()) {
     const nearest = round < WARM_UP ? [] : vectors.nearest(query, parts, TOP)
     for (const [n, { graph }] of stores.entries()) {
-      const started = performance.now()
-      const answer = await graph.vectorCandidates(scope, query, NOMINATED)
-      const took = performance.now() - started
-      if (round < WARM_UP) continue
-      const first = new Set(answer.hits.slice(0, TOP).map(({ chunk_uid }) => chunk_uid))
-      const into = found[n]!
-      into.times.push(took)
-      into.recalls.push(nearest.filter((uid) => first.has(uid)).length / nearest.length)
-      if (answer.exact) into.exact++
+      for (const [at, nominated] of NOMINATED.entries()) {
+        const started = performance.now()
+        const answer = await graph.vectorCandidates(scope, query, nominated)
+        const took = performance.now() - started
+        if (round < WARM_UP) continue
+        const first = new Set(answer.hits.slice(0, TOP).map(({ chunk_uid }) => chunk_uid))
+        const into = found[n]![at]!
+        into.times.push(took)
+        into.recalls.push(nearest.filter((uid) => first.has(uid)).length / nearest.length)
+        if (answer.exact) into.exact++
+      }
     }
   }
-  return found.map(({ recalls, exact, times }) => ({
-    recall: sum(recalls) / recalls.length,
-    exact: exact / times.length,
-    times,
+  return found.map((one) => ({
+    recalls: one.map(({ recalls }) => sum(recalls) / recalls.length),
+    exact: sum(one.map(({ exact }) => exact)) / sum(one.map(({ times }) => times.length)),
+    times: one[0]!.times,
   }))
 }
 
@@ -186,13 +208,13 @@ function reportOf(
   measured: { size: number; added: number; stores: Store[]; found: Found[][]; filling: string[] },
 ): Report {
   const { size, added, stores, found, filling } = measured
-  const cells = ({ recall, exact, times }: Found) => [
-    `${recall.toFixed(3)}${exact === 1 ? ' (exact)' : ''}`,
+  const cells = ({ recalls, exact, times }: Found) => [
+    `${recalls.map((recall) => recall.toFixed(3)).join(' / ')}${exact === 1 ? ' (exact)' : ''}`,
     `${milliseconds(percentile(times, 0.5))} / ${milliseconds(percentile(times, 0.95))}`,
   ]
   return {
     title: `Recall in scopes, ${size.toLocaleString('en')} chunks`,
-    about: `Recall@${TOP} of the first ${TOP} of ${NOMINATED} nominated by vector, against exact cosine over the same vectors, and milliseconds of the question to the store, p50 / p95; ${bench.sizes.recallQueries} questions a scope, in turns. ${DIMENSIONS} dimensions; vectors in ${CLUSTERS} clusters that every library but the last shares, and the questions with them.`,
+    about: `Recall@${TOP} of the first ${TOP} of ${NOMINATED.join(' / of ')} nominated by vector, against exact cosine over the same vectors, and milliseconds of the question for ${NOMINATED[0]} to the store, p50 / p95; ${bench.sizes.recallQueries} questions a scope, in turns. ${DIMENSIONS} dimensions; vectors in ${CLUSTERS} clusters, and the questions with them; in ${CLUSTERS / 10} others where the subject is another.`,
     columns: ['scope, share of the store', ...stores.flatMap(({ name }) => [`${name}: recall@${TOP}`, 'ms'])],
     rows: SCOPES.map(({ name }, n) => [name, ...found[n]!.flatMap(cells)]),
     notes: [
@@ -201,10 +223,10 @@ function reportOf(
     figures: Object.fromEntries(
       SCOPES.flatMap(({ name }, scope) =>
         stores.flatMap((store, n) => {
-          const { recall, times } = found[scope]![n]!
+          const { recalls, times } = found[scope]![n]!
           const key = `${store.name} ${size} ${name}`
           return [
-            [`${key} recall`, recall],
+            ...recalls.map((recall, at) => [`${key} recall of ${NOMINATED[at]}`, recall] as const),
             [`${key} p50_ms`, percentile(times, 0.5)],
             [`${key} p95_ms`, percentile(times, 0.95)],
           ]

@@ -12,6 +12,15 @@ export interface Spread {
   deviation: number
 }
 
+/** How the cosines of a question lie over a scope. */
+export interface Outline {
+  spread: Spread
+  /** Cosine from which a chunk stands out. */
+  outstanding: number
+  /** Chunks of the scope that stand out, as far as a sample tells; 0 when it holds only one. */
+  outstanding_count: number
+}
+
 const SAMPLE = 1_000
 const SMALLEST = 50
 /** What is kept in memory, in numbers of four bytes: 64 MB. */
@@ -19,6 +28,11 @@ const NUMBERS_KEPT = 16_000_000
 /** A sample is drawn anew when its library has grown or shrunk by so much, or after so many questions. */
 const CHANGE = 0.1
 const QUESTIONS = 5_000
+/**
+ * So many deviations above the mean a chunk stands out. Where there is nothing but chance, cosines are spread normally,
+ * and of any number of chunks that a store may hold none comes that far.
+ */
+const OUTSTANDING = 6
 
 interface Sample {
   vectors: Float32Array[]
@@ -26,29 +40,32 @@ interface Sample {
   questions: number
 }
 
-/** Random samples of the vectors of libraries, kept in memory, to tell how the cosines of a scope are spread. */
+/** Random samples of the vectors of libraries, kept in memory, to tell how the cosines of a scope lie. */
 export class VectorSamples {
   readonly #kept = new Map<string, Sample>()
 
   /** Of a query at length 1, over parts that lie in different libraries. */
-  async spread(
+  async outline(
     db: Neo4jConnection,
     kind: 'library' | 'collection',
     parts: Part[],
     query: Float32Array,
-  ): Promise<Spread> {
+  ): Promise<Outline> {
     const wanted = parts.length === 1 ? SAMPLE : Math.max(SMALLEST, Math.ceil((2 * SAMPLE) / parts.length))
-    const total = parts.reduce((sum, { size }) => sum + size, 0)
-    if (total === 0) return { mean: 0, deviation: 0 }
-    let [mean, square] = [0, 0]
+    const sampled: { size: number; cosines: number[] }[] = []
     for (const part of parts) {
       const { vectors } = await this.#sample(db, kind, part, Math.min(wanted, part.size))
-      const one = spreadOf(vectors.map((vector) => dot(vector, query)))
-      const share = part.size / total
-      mean += share * one.mean
-      square += share * (one.deviation ** 2 + one.mean ** 2)
+      sampled.push({ size: part.size, cosines: vectors.map((vector) => dot(vector, query)) })
     }
-    return { mean, deviation: Math.sqrt(Math.max(0, square - mean ** 2)) }
+    const spread = spreadOfParts(sampled)
+    const outstanding = spread.mean + OUTSTANDING * spread.deviation
+    let [seen, count] = [0, 0]
+    for (const { size, cosines } of sampled) {
+      const above = cosines.filter((cosine) => cosine >= outstanding).length
+      seen += above
+      if (above > 0) count += (size * above) / cosines.length
+    }
+    return { spread, outstanding, outstanding_count: seen > 1 ? count : 0 }
   }
 
   async #sample(
@@ -102,6 +119,20 @@ function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
   return sum
+}
+
+/** Of the whole, each part by its size. */
+function spreadOfParts(sampled: { size: number; cosines: number[] }[]): Spread {
+  const total = sampled.reduce((sum, { size }) => sum + size, 0)
+  if (total === 0) return { mean: 0, deviation: 0 }
+  let [mean, square] = [0, 0]
+  for (const { size, cosines } of sampled) {
+    const one = spreadOf(cosines)
+    const share = size / total
+    mean += share * one.mean
+    square += share * (one.deviation ** 2 + one.mean ** 2)
+  }
+  return { mean, deviation: Math.sqrt(Math.max(0, square - mean ** 2)) }
 }
 
 /** Mean and standard deviation; 0 of nothing. */

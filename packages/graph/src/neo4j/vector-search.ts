@@ -1,25 +1,11 @@
 import { DimensionMismatchError } from '../errors.ts'
 import type { Scope, VectorCandidates, VectorHit } from '../port.ts'
 import { int, type Neo4jConnection, type Transaction } from './connection.ts'
+import { EXACT_UP_TO, type IndexQuestion, indexQuestions, type Plan } from './index-questions.ts'
 import { EMBEDDED_IN_SCOPE, type Look, type Looks, PRESENT_CHUNKS } from './retrieval.ts'
-import { VECTOR_INDEX } from './schema.ts'
-import { inScope, scopeParameters, scopeStart } from './scope.ts'
-import { type Part, type Spread, spreadOf, type VectorSamples } from './vector-samples.ts'
+import { scopeParameters, scopeStart } from './scope.ts'
+import { type Outline, type Part, spreadOf, type VectorSamples } from './vector-samples.ts'
 import { isZero, unit } from './vectors.ts'
-
-/** Up to so many chunks of a scope each is compared with the query: 40 µs a chunk, and no doubt about the answer. */
-const EXACT_UP_TO = 1_500
-/** The index is asked for so many times as many as are wanted, and the best of them are found by exact cosine. */
-const SPARE = 4
-const FETCHED_AT_LEAST = 200
-
-interface Plan {
-  parts: Part[]
-  scope_size: number
-  store_size: number
-  dimensions: number | null
-  index: 'none' | 'plain' | 'filtered'
-}
 
 /** Exact cosine of chunk `c` with `$q`, a vector of length 1. */
 export const COSINE =
@@ -35,21 +21,43 @@ export async function vectorCandidates(
   const plan = await db.read((tx) => planFor(tx, scope))
   checkDimensions(plan.dimensions, vector)
   if (plan.scope_size === 0 || k < 1) {
-    const spread = await spreadOver(db, samples, scope, plan, vector)
+    const { spread } = await outlineOver(db, samples, scope, plan, vector)
     return { hits: [], exact: true, scope_size: plan.scope_size, ...spread }
   }
-  const indexed = isZero(vector) ? null : indexQuestion(scope, plan, k)
-  if (indexed) {
-    const found = await looks.settled(() => lookIntoIndex(db, scope, vector, indexed)).catch(noIndex)
-    // Fewer than asked for: chunks that are not seen any more, or not yet, have taken the places.
-    if (found && found.length >= Math.min(k, plan.scope_size)) {
-      const spread = await spreadOver(db, samples, scope, plan, vector)
-      return { hits: best(found, k), exact: false, scope_size: plan.scope_size, ...spread }
-    }
+  if (plan.scope_size > EXACT_UP_TO && !isZero(vector)) {
+    const outline = await outlineOver(db, samples, scope, plan, vector)
+    const hits = await throughIndex(db, looks, { scope, plan, outline, vector, k })
+    if (hits) return { hits, exact: false, scope_size: plan.scope_size, ...outline.spread }
   }
   const all = await looks.settled(() => scan(db, scope, vector))
   const spread = spreadOf(all.map(({ cosine }) => cosine))
   return { hits: best(all, k), exact: true, scope_size: all.length, ...spread }
+}
+
+interface Asked {
+  scope: Scope
+  plan: Plan
+  outline: Outline
+  vector: Float32Array
+  k: number
+}
+
+/** Null: the index does not give what is asked for. */
+async function throughIndex(
+  db: Neo4jConnection,
+  looks: Looks,
+  { scope, plan, outline, vector, k }: Asked,
+): Promise<VectorHit[] | null> {
+  for (const question of indexQuestions(scope, plan, outline, k)) {
+    const found = await looks.settled(() => lookIntoIndex(db, scope, vector, question)).catch(noIndex)
+    if (!found) return null
+    const hits = best(found, k)
+    // Fewer than asked for: chunks that are not seen any more, or not yet, have taken the places.
+    if (hits.length < Math.min(k, plan.scope_size)) continue
+    const { at_least } = question
+    if (!at_least || hits[at_least.rank - 1]!.cosine >= at_least.cosine) return hits
+  }
+  return null
 }
 
 /** @throws DimensionMismatchError */
@@ -84,35 +92,6 @@ async function planFor(tx: Transaction, scope: Scope): Promise<Plan> {
     dimensions,
     index: !usable ? 'none' : index_filtered ? 'filtered' : 'plain',
   }
-}
-
-interface IndexQuestion {
-  query: string
-  fetch: number
-  wanted: number
-}
-
-/** Null: comparing every chunk of the scope is the better way. */
-function indexQuestion(
-  scope: Scope,
-  { index, scope_size, store_size }: Plan,
-  k: number,
-): IndexQuestion | null {
-  const wanted = Math.max(k * SPARE, FETCHED_AT_LEAST)
-  if (index === 'none' || scope_size <= Math.max(EXACT_UP_TO, wanted)) return null
-  const narrowed = scope.collection === undefined ? '' : 'AND c.collection_uid = $scope_collection'
-  if (index === 'filtered') {
-    const query = `CYPHER 25 ${scopeStart(scope)} MATCH (c:Chunk)
-      SEARCH c IN (VECTOR INDEX ${VECTOR_INDEX} FOR $q WHERE c.library_uid IN libs ${narrowed} LIMIT $fetch)`
-    return { query, fetch: wanted, wanted }
-  }
-  // Without a filter in the index, so many are fetched that enough of them lie in the scope. To fetch one costs a
-  // fifth of comparing one.
-  const fetch = Math.max(wanted, Math.ceil((2 * k * store_size) / scope_size))
-  if (fetch > scope_size * 5 || fetch > store_size / 2) return null
-  const query = `${scopeStart(scope)} CALL db.index.vector.queryNodes('${VECTOR_INDEX}', $fetch, $q) YIELD node AS c
-    WITH libs, c WHERE ${inScope('c')} WITH c LIMIT $wanted`
-  return { query, fetch, wanted }
 }
 
 async function lookIntoIndex(
@@ -173,13 +152,13 @@ function noIndex(error: unknown): null {
   throw error
 }
 
-async function spreadOver(
+async function outlineOver(
   db: Neo4jConnection,
   samples: VectorSamples,
   scope: Scope,
   { parts }: Plan,
   vector: Float32Array,
-): Promise<Spread> {
+): Promise<Outline> {
   const kind = scope.collection === undefined ? 'library' : 'collection'
-  return samples.spread(db, kind, parts, unit(vector))
+  return samples.outline(db, kind, parts, unit(vector))
 }
