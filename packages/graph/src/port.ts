@@ -223,9 +223,8 @@ export interface VectorCandidates {
   exact: boolean
   /** Chunks with a vector in the scope. */
   scope_size: number
-  /** Mean and standard deviation of the cosine over the scope, or a sample of at least 1,000 of it. 0 when empty. */
+  /** Mean of the cosine over the scope, or over a sample of at least 1,000 of it. 0 when empty. */
   mean: number
-  deviation: number
 }
 
 /** A full-text question as data, already analysed by `queryTerms`. */

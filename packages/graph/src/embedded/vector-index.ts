@@ -8,13 +8,9 @@ import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies
 import { nativeRows } from './native-rows.ts'
 import type { ResolvedScope } from './scope.ts'
 import { clamp, dot, normalised, normaliseInto, vectorOf } from './vector-math.ts'
-import { BoundedMap, WhileUnchanged } from './while-unchanged.ts'
 
 /** Below so many numbers in a segment the native call costs more than it saves (measured). */
 const NATIVE_FROM_NUMBERS = 100_000
-const SAMPLE = 1_000
-/** Of so many scopes, each some 1.5 MB. */
-const SAMPLES_KEPT = 16
 /** The native scan works in float32: so many more than asked for are scored anew in double. */
 const SPARE = 16
 /** By bytes so many times as many are scored anew, at first and then; if that proves too few, all are scanned in float32. */
@@ -31,11 +27,14 @@ class Segment {
   matrix: Float32Array
   size = 0
   readonly #bytes: ByteMatrix
+  /** Of all rows: the mean cosine is that of the query and this, by their number. */
+  readonly #sum: Float64Array
 
   constructor(dimensions: number) {
     this.dimensions = dimensions
     this.matrix = new Float32Array(16 * dimensions)
     this.#bytes = new ByteMatrix(dimensions)
+    this.#sum = new Float64Array(dimensions)
   }
 
   /** @returns the row. */
@@ -43,12 +42,15 @@ class Segment {
     if (this.size === this.chunks.length) this.#grow()
     this.chunks[this.size] = chunk
     normaliseInto(this.matrix, this.size * this.dimensions, vector)
-    this.#bytes.set(this.size, this.row(this.size))
+    const row = this.#row(this.size)
+    this.#bytes.set(this.size, row)
+    this.#addToSum(row, 1)
     return this.size++
   }
 
   /** Fills the row with the last one. @returns the chunk that moved there. */
   remove(row: number): number {
+    this.#addToSum(this.#row(row), -1)
     const last = --this.size
     this.matrix.copyWithin(row * this.dimensions, last * this.dimensions, (last + 1) * this.dimensions)
     this.#bytes.copy(last, row)
@@ -56,8 +58,9 @@ class Segment {
     return this.chunks[row]!
   }
 
-  row(row: number): Float32Array {
-    return this.matrix.subarray(row * this.dimensions, (row + 1) * this.dimensions)
+  /** The cosines of all rows added up. */
+  sumOfCosines(query: Float32Array): number {
+    return this.#sum.reduce((total, value, at) => total + value * query[at]!, 0)
   }
 
   cosine(query: Float32Array, row: number): number {
@@ -84,6 +87,14 @@ class Segment {
     }
     const matrix = this.matrix.subarray(0, this.size * this.dimensions)
     return rows(nativeRows(matrix, query, this.dimensions, wanted, MetricKind.IP).rows)
+  }
+
+  #row(row: number): Float32Array {
+    return this.matrix.subarray(row * this.dimensions, (row + 1) * this.dimensions)
+  }
+
+  #addToSum(row: Float32Array, by: 1 | -1): void {
+    for (let at = 0; at < row.length; at++) this.#sum[at]! += by * row[at]!
   }
 
   #scored(query: Float32Array, row: number): Scored {
@@ -142,13 +153,11 @@ class LibraryVectors implements LibraryCopy<ChunkRow> {
 export class VectorIndex {
   readonly #db: Database
   readonly #places: ChunkPlaces
-  readonly #samples: WhileUnchanged<BoundedMap<string, Sample>>
   readonly #copies: LibraryCopies<'vectors', LibraryVectors>
 
   constructor(db: Database, places: ChunkPlaces) {
     this.#db = db
     this.#places = places
-    this.#samples = new WhileUnchanged(db, () => new BoundedMap(SAMPLES_KEPT))
     this.#copies = new LibraryCopies(db, 'vectors', () => new LibraryVectors())
   }
 
@@ -167,7 +176,7 @@ export class VectorIndex {
       hits: this.#best(scope, segments, query, k),
       exact: true,
       scope_size,
-      ...this.#sampleOf(scope, segments, scope_size).spread(query),
+      mean: mean(segments, query, scope_size),
     }
   }
 
@@ -190,11 +199,6 @@ export class VectorIndex {
     if (value !== 0 && value !== vector.length) throw new DimensionMismatchError(value, vector.length)
   }
 
-  #sampleOf({ libraryList, collection }: ResolvedScope, segments: Segment[], total: number): Sample {
-    const key = `${collection ?? ''} ${libraryList}`
-    return this.#samples.now.obtain(key, () => new Sample(segments, total))
-  }
-
   #best(scope: ResolvedScope, segments: Segment[], query: Float32Array, k: number): VectorCandidates['hits'] {
     const found = segments.flatMap((segment) => segment.nearest(query, k)).sort((a, b) => b.cosine - a.cosine)
     const last = found[Math.min(k, found.length) - 1]?.cosine ?? Number.POSITIVE_INFINITY
@@ -207,37 +211,7 @@ export class VectorIndex {
   }
 }
 
-/** Up to 1,000 vectors spread evenly over some segments. */
-class Sample {
-  readonly #matrix: Float32Array
-  readonly #dimensions: number
-  readonly #size: number
-
-  constructor(segments: Segment[], total: number) {
-    this.#size = Math.min(total, SAMPLE)
-    this.#dimensions = segments[0]?.dimensions ?? 0
-    this.#matrix = new Float32Array(this.#size * this.#dimensions)
-    let before = 0
-    let next = 0
-    for (const segment of segments) {
-      for (; next < this.#size; next++) {
-        const row = Math.floor((next * total) / this.#size) - before
-        if (row >= segment.size) break
-        this.#matrix.set(segment.row(row), next * this.#dimensions)
-      }
-      before += segment.size
-    }
-  }
-
-  /** Mean and standard deviation of the cosine. */
-  spread(query: Float32Array): { mean: number; deviation: number } {
-    if (this.#size === 0) return { mean: 0, deviation: 0 }
-    const { distances } = nativeRows(this.#matrix, query, this.#dimensions, this.#size, MetricKind.IP)
-    let sum = 0
-    for (const distance of distances) sum += 1 - distance
-    const mean = sum / this.#size
-    let squares = 0
-    for (const distance of distances) squares += (1 - distance - mean) ** 2
-    return { mean, deviation: Math.sqrt(squares / this.#size) }
-  }
+function mean(segments: Segment[], query: Float32Array, total: number): number {
+  if (total === 0) return 0
+  return segments.reduce((sum, segment) => sum + segment.sumOfCosines(query), 0) / total
 }

@@ -7,14 +7,14 @@ export interface Part {
   size: number
 }
 
-export interface Spread {
+interface Spread {
   mean: number
   deviation: number
 }
 
 /** How the cosines of a question lie over a scope. */
 export interface Outline {
-  spread: Spread
+  mean: number
   /** Cosine from which a chunk stands out. */
   outstanding: number
   /** Chunks of the scope that stand out, as far as a sample tells; 0 when it holds only one. */
@@ -65,7 +65,7 @@ export class VectorSamples {
       seen += above
       if (above > 0) count += (size * above) / cosines.length
     }
-    return { spread, outstanding, outstanding_count: seen > 1 ? count : 0 }
+    return { mean: spread.mean, outstanding, outstanding_count: seen > 1 ? count : 0 }
   }
 
   async #sample(

@@ -21,17 +21,17 @@ export async function vectorCandidates(
   const plan = await db.read((tx) => planFor(tx, scope))
   checkDimensions(plan.dimensions, vector)
   if (plan.scope_size === 0 || k < 1) {
-    const { spread } = await outlineOver(db, samples, scope, plan, vector)
-    return { hits: [], exact: true, scope_size: plan.scope_size, ...spread }
+    const { mean } = await outlineOver(db, samples, scope, plan, vector)
+    return { hits: [], exact: true, scope_size: plan.scope_size, mean }
   }
   if (plan.scope_size > EXACT_UP_TO && !isZero(vector)) {
     const outline = await outlineOver(db, samples, scope, plan, vector)
     const hits = await throughIndex(db, looks, { scope, plan, outline, vector, k })
-    if (hits) return { hits, exact: false, scope_size: plan.scope_size, ...outline.spread }
+    if (hits) return { hits, exact: false, scope_size: plan.scope_size, mean: outline.mean }
   }
   const all = await looks.settled(() => scan(db, scope, vector))
-  const spread = spreadOf(all.map(({ cosine }) => cosine))
-  return { hits: best(all, k), exact: true, scope_size: all.length, ...spread }
+  const { mean } = spreadOf(all.map(({ cosine }) => cosine))
+  return { hits: best(all, k), exact: true, scope_size: all.length, mean }
 }
 
 interface Asked {

@@ -129,12 +129,6 @@ export class LargeStore {
       .sort((a, b) => b.cosine - a.cosine)
   }
 
-  spread(nearest: { cosine: number }[]): { mean: number; deviation: number } {
-    const mean = nearest.reduce((sum, one) => sum + one.cosine, 0) / nearest.length
-    const variance = nearest.reduce((sum, one) => sum + (one.cosine - mean) ** 2, 0) / nearest.length
-    return { mean, deviation: Math.sqrt(variance) }
-  }
-
   holding(words: string, inside: KnownChunk[]): Set<string> {
     const wanted = words.split(' ')
     const found = inside.filter((chunk) => wanted.some((word) => chunk.words.includes(word)))
@@ -196,4 +190,8 @@ export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
     others += y * y
   }
   return squares === 0 || others === 0 ? 0 : dot / Math.sqrt(squares * others)
+}
+
+export function meanOf(scored: { cosine: number }[]): number {
+  return scored.reduce((sum, { cosine }) => sum + cosine, 0) / scored.length
 }

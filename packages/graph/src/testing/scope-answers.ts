@@ -34,7 +34,7 @@ export async function answersOf(graph: GraphStore, scope: Scope, question: Quest
 
 async function byVector(graph: GraphStore, scope: Scope, { vector, k, text }: Question, chunks: string[]) {
   const asked = Float32Array.from(vector)
-  const { hits, exact, scope_size, mean, deviation } = await graph.vectorCandidates(scope, asked, EVERY)
+  const { hits, exact, scope_size, mean } = await graph.vectorCandidates(scope, asked, EVERY)
   const first = await graph.vectorCandidates(scope, asked, k)
   const { terms } = queryTerms(text)
   const scored = await graph.scoreChunks(scope, [...chunks, 'unknown'], { vector: asked, terms })
@@ -46,7 +46,7 @@ async function byVector(graph: GraphStore, scope: Scope, { vector, k, text }: Qu
       .sort(([a], [b]) => (a < b ? -1 : 1)),
     /** Cosines alone: of equal ones either chunk may stand in the last place. */
     nearest: first.hits.map(({ cosine }) => cosine),
-    spread: [mean, deviation, first.mean, first.deviation],
+    means: [mean, first.mean],
     scores: scored.map(({ chunk_uid, cosine }) => [chunk_uid, cosine] as const),
     /** Full text finds what has a BM25, and nothing else. */
     scoredOtherwise: scored.filter(({ chunk_uid, bm25 }) => bm25 > 0 !== texts.has(chunk_uid)),
