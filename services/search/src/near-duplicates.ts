@@ -16,12 +16,14 @@ export function shinglesOf(text: string): Uint32Array {
     return Uint32Array.from(bare === '' ? [] : [hash(bare)])
   }
   const runs = new Uint32Array(Math.max(1, hashes.length - SHINGLE + 1))
-  for (let start = 0; start < runs.length; start++) {
-    let run = 0
-    const end = Math.min(start + SHINGLE, hashes.length)
-    for (let at = start; at < end; at++) run = mix(run, hashes[at]!)
-    runs[start] = run
+  let run = 0
+  for (let at = 0; at < hashes.length; at++) {
+    run = (Math.imul(run, FACTOR) + hashes[at]!) | 0
+    const start = at - SHINGLE + 1
+    if (start > 0) run = (run - Math.imul(hashes[start - 1]!, FACTOR_OF_GONE)) | 0
+    if (start >= 0) runs[start] = scattered(run)
   }
+  if (hashes.length < SHINGLE) runs[0] = scattered(run)
   return distinct(runs.sort())
 }
 
@@ -80,6 +82,9 @@ function resemblance(a: Uint32Array, b: Uint32Array): number {
   return common / (a.length + b.length - common)
 }
 
+/** Runs are hashed by a polynomial of their words, so that the next comes from the last (Karp and Rabin 1987). */
+const FACTOR = 0x01000193
+const FACTOR_OF_GONE = power(FACTOR, SHINGLE)
 const FNV_START = 0x811c9dc5
 const FNV_PRIME = 0x01000193
 
@@ -107,6 +112,12 @@ function hashesOfAscii(text: string): Int32Array {
   return hashes.subarray(0, count)
 }
 
+function power(base: number, exponent: number): number {
+  let value = 1
+  for (let times = 0; times < exponent; times++) value = Math.imul(value, base)
+  return value
+}
+
 function hash(word: string): number {
   let value = FNV_START
   for (let index = 0; index < word.length; index++) {
@@ -115,9 +126,9 @@ function hash(word: string): number {
   return value
 }
 
-/** Of a run so far and its next word. The finaliser of MurmurHash3 spreads the sums, whose order is then random. */
-function mix(run: number, word: number): number {
-  let value = (Math.imul(run, 31) + word) | 0
+/** The finaliser of MurmurHash3: the order of what it gives is as good as random. */
+function scattered(run: number): number {
+  let value = run
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
   return value ^ (value >>> 16)
