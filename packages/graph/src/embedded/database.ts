@@ -74,10 +74,10 @@ export class Database {
   }
 
   #transaction<T>(begin: string, work: () => T): T {
-    this.exec(begin)
+    this.run(begin)
     try {
       const result = work()
-      this.exec('COMMIT')
+      this.run('COMMIT')
       return result
     } catch (error) {
       if (this.#connection.isTransaction) this.exec('ROLLBACK')

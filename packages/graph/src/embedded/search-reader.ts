@@ -11,6 +11,7 @@ import { getCollection, getLibrary, libraries } from './structure-reads.ts'
 import { TextIndex } from './text-index.ts'
 import { fullTextCandidates, scoreChunks } from './text-search.ts'
 import { VectorIndex } from './vector-index.ts'
+import { Vocabulary } from './vocabulary.ts'
 
 /** What the search thread answers, from what it holds of the store in memory; each on one snapshot. */
 function searchQuestions(db: Database) {
@@ -20,7 +21,8 @@ function searchQuestions(db: Database) {
   const vectors = new VectorIndex(db, places)
   const concepts = new ConceptSearch(db, places)
   const details = new ChunkDetails(db, places)
-  const indexes = { db, places, texts, vectors, pairs: new PairScores(texts) }
+  const vocabulary = new Vocabulary(db)
+  const indexes = { db, vocabulary, places, texts, vectors, pairs: new PairScores(texts) }
   const on =
     <A extends unknown[], R>(answer: (scope: ResolvedScope, ...args: A) => R) =>
     (scope: Scope, ...args: A): R =>

@@ -1,19 +1,19 @@
-import { bm25Query, idealPoints, scoredFor } from '../bm25.ts'
+import { idealPoints, scoredFor } from '../bm25.ts'
 import type { ChunkScore, TextHit, TextQuery } from '../port.ts'
 import type { ChunkPlaces } from './chunk-places.ts'
 import type { Database } from './database.ts'
 import type { PairScores } from './pair-scores.ts'
 import type { ResolvedScope } from './scope.ts'
-import type { NumberedQuery, TextIndex } from './text-index.ts'
+import type { TextIndex } from './text-index.ts'
 import type { VectorIndex } from './vector-index.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
-/** Of a longer query no more words are looked at. */
-const MAX_WORDS = 1_000
 const MAX_PHRASES = 16
 
 /** What a search looks into: the database, and what is held of it in memory. */
 export interface SearchIndexes {
   db: Database
+  vocabulary: Vocabulary
   places: ChunkPlaces
   texts: TextIndex
   pairs: PairScores
@@ -21,14 +21,15 @@ export interface SearchIndexes {
 }
 
 export function fullTextCandidates(
-  { db, places, texts, pairs }: SearchIndexes,
+  { db, vocabulary, places, texts, pairs }: SearchIndexes,
   resolved: ResolvedScope,
   { terms, phrases }: TextQuery,
   k: number,
 ): TextHit[] {
-  const query = numbered(db, terms.length > 0 ? terms : phrases.flat())
+  const query = vocabulary.query(terms.length > 0 ? terms : phrases.flat())
   if (resolved.libraries.length === 0 || query.terms.length === 0 || k < 1) return []
-  const among = phrases.length === 0 ? null : chunksWithPhrases(db, resolved, phrases.slice(0, MAX_PHRASES))
+  const among =
+    phrases.length === 0 ? null : chunksWithPhrases(db, vocabulary, resolved, phrases.slice(0, MAX_PHRASES))
   if (among?.size === 0) return []
   const best = texts.best(resolved, query, scoredFor(k), among)
   const ofPairs = pairs.of(
@@ -48,12 +49,12 @@ export function fullTextCandidates(
 }
 
 export function scoreChunks(
-  { db, places, texts, pairs, vectors }: SearchIndexes,
+  { vocabulary, places, texts, pairs, vectors }: SearchIndexes,
   resolved: ResolvedScope,
   uids: string[],
   { vector, terms }: { vector?: Float32Array | null; terms: string[] },
 ): ChunkScore[] {
-  const query = numbered(db, terms)
+  const query = vocabulary.query(terms)
   const ofTerms = texts.scorer(resolved, query)
   const cosine = vector ? vectors.scorer(resolved, vector) : () => null
   const chunks = places.inScope(resolved, uids)
@@ -70,8 +71,13 @@ export function scoreChunks(
 }
 
 /** Chunks of the scope that hold every phrase. */
-function chunksWithPhrases(db: Database, scope: ResolvedScope, phrases: string[][]): Set<number> {
-  const clauses = spelledPhrases(db, phrases)
+function chunksWithPhrases(
+  db: Database,
+  vocabulary: Vocabulary,
+  scope: ResolvedScope,
+  phrases: string[][],
+): Set<number> {
+  const clauses = spelledPhrases(vocabulary, phrases)
   if (clauses === null) return new Set()
   const rows = db.all<{ rowid: number }>(
     'SELECT rowid FROM chunk_text WHERE chunk_text MATCH ?',
@@ -88,32 +94,9 @@ function scopeClause({ collection, whole, libraries }: ResolvedScope): string[] 
 }
 
 /** Null when a phrase holds a term that no chunk holds. */
-function spelledPhrases(db: Database, phrases: string[][]): string[] | null {
-  const clauses: string[] = []
-  for (const phrase of phrases) {
-    const numbers = phrase.map((term) => numberOf(db, term)?.id.toString(36))
-    if (numbers.includes(undefined)) return null
-    clauses.push(`body:"${numbers.join(' ')}"`)
-  }
-  return clauses
-}
-
-function numberOf(db: Database, term: string): { id: number; df: number } | undefined {
-  return db.get<{ id: number; df: number }>('SELECT id, df FROM terms WHERE term = ?', term)
-}
-
-function numbered(db: Database, terms: string[]): NumberedQuery {
-  const totals = new Map(
-    db
-      .all<{ name: string; value: number }>('SELECT name, value FROM totals')
-      .map((row) => [row.name, row.value]),
-  )
-  const asked = terms.slice(0, MAX_WORDS)
-  const known = new Map(
-    [...new Set(asked)].flatMap((term) => {
-      const row = numberOf(db, term)
-      return row ? [[term, { term: row.id, df: row.df }] as const] : []
-    }),
-  )
-  return bm25Query(asked, known, { chunks: totals.get('chunks')!, length: totals.get('length')! })
+function spelledPhrases(vocabulary: Vocabulary, phrases: string[][]): string[] | null {
+  const known = vocabulary.known(phrases.flat())
+  if (phrases.flat().some((term) => !known.has(term))) return null
+  const spelled = (term: string) => known.get(term)!.term.toString(36)
+  return phrases.map((phrase) => `body:"${phrase.map(spelled).join(' ')}"`)
 }
