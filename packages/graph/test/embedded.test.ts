@@ -210,6 +210,7 @@ describe('a thread', () => {
     block: (flag: SharedArrayBuffer) => void
     join: (first: string, later: Promise<string>) => Promise<string>
     gaveUp: () => number
+    slowly: (value: string) => Promise<string>
     die: () => void
     fail: () => void
   }
@@ -290,6 +291,17 @@ describe('a thread', () => {
     later.resolve('too late')
     expect(await channel.ask('echo', ['again'])).toBe('again')
     await channel.close()
+  })
+
+  it('that is closed answers what it has in hand, and gives up what waits for something else', async () => {
+    const channel = open()
+    const slow = channel.ask('slowly', ['done'])
+    const waiting = channel.ask('join', ['I'], undefined, new Promise<string>(() => {}))
+    const refused = expect(waiting).rejects.toMatchObject({ code: 'graph_closed' })
+    await channel.ask('echo', ['started'])
+    await channel.close()
+    expect(await slow).toBe('done')
+    await refused
   })
 
   it('passes faults of the program on as they are', async () => {

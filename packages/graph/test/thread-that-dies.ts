@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { serveQuestions } from '../src/embedded/channel.ts'
 
 let echoed = 0
@@ -22,6 +23,11 @@ serveQuestions(() => ({
       }
     },
     gaveUp: () => gaveUp,
+    /** After others had their turn many times. */
+    slowly: async (value: string) => {
+      for (let turn = 0; turn < 1_000; turn++) await setImmediate()
+      return value
+    },
     die: () => process.exit(3),
     fail: () => {
       throw new TypeError('a fault of the program')

@@ -62,31 +62,41 @@ export function serveQuestions(open: () => { questions: Questions; close: () => 
     return
   }
   const awaited = new Map<number, PromiseWithResolvers<unknown>>()
+  /** Answers that are promises still. */
+  const pending = new Set<Promise<void>>()
   const reply = (id: number, value: unknown) =>
     port.postMessage({ kind: 'answer', id, value } satisfies Reply, buffersOf(value))
   const refuse = (id: number, error: unknown) =>
     port.postMessage({ kind: 'refusal', id, error: send(error) } satisfies Reply)
   port.on('message', (request: Request) => {
     const { id } = request
-    if (!('question' in request)) {
-      if ('left' in request) awaited.get(id)?.reject(new Error('The caller left.'))
-      else awaited.get(id)?.resolve(request.later)
+    if ('question' in request) answer(request)
+    else if ('left' in request) awaited.get(id)?.reject(new Error('The caller left.'))
+    else awaited.get(id)?.resolve(request.later)
+  })
+  port.postMessage({ kind: 'ready' } satisfies Reply)
+
+  function answer({ id, question, args, waits }: Question): void {
+    if (question === CLOSE) {
+      void close(id)
       return
     }
-    const { question, args, waits } = request
     try {
-      if (question === CLOSE) opened.close()
-      const value =
-        question === CLOSE ? undefined : opened.questions[question]!(...args, ...waitedFor(id, waits))
-      if (value instanceof Promise) {
-        value.then((answer) => reply(id, answer)).catch((error) => refuse(id, error))
-      } else reply(id, value)
+      const value = opened.questions[question]!(...args, ...waitedFor(id, waits))
+      if (value instanceof Promise) keep(id, value)
+      else reply(id, value)
     } catch (error) {
       refuse(id, error)
     }
-    if (question === CLOSE) port.close()
-  })
-  port.postMessage({ kind: 'ready' } satisfies Reply)
+  }
+
+  function keep(id: number, value: Promise<unknown>): void {
+    const settled = value
+      .then((known) => reply(id, known))
+      .catch((error) => refuse(id, error))
+      .finally(() => pending.delete(settled))
+    pending.add(settled)
+  }
 
   function waitedFor(id: number, waits: boolean): [] | [Promise<unknown>] {
     if (!waits) return []
@@ -95,6 +105,19 @@ export function serveQuestions(open: () => { questions: Questions; close: () => 
     const forget = () => awaited.delete(id)
     later.promise.then(forget, forget)
     return [later.promise]
+  }
+
+  /** When what is in hand is answered; what waits for something else is given up. */
+  async function close(id: number): Promise<void> {
+    for (const { reject } of awaited.values()) reject(new GraphClosedError())
+    await Promise.all(pending)
+    try {
+      opened.close()
+      reply(id, undefined)
+    } catch (error) {
+      refuse(id, error)
+    }
+    port.close()
   }
 }
 
@@ -332,6 +355,7 @@ const REVIVED: Record<
   invalid_content: ({ message }) => new InvalidContentError(message),
   graph_full: ({ cause }) => new GraphFullError({ cause }),
   newer_schema: ({ details }) => new NewerSchemaError(details.found!, details.known!),
+  graph_closed: () => new GraphClosedError(),
   graph_unavailable: ({ message, cause }) => new GraphUnavailableError(message, { cause }),
 }
 
