@@ -7,7 +7,7 @@ import type { SearchConfig } from './config.ts'
 import { embedForScope } from './embed-query.ts'
 import type { Parts } from './parts.ts'
 import { type Found, foundBy, runSearch } from './pipeline.ts'
-import { searchNear } from './search-near.ts'
+import { searchNear } from './search-near-store.ts'
 import type { SearchMetrics } from './stage-watch.ts'
 
 /** The embedding model, or why there is none and what to do about it. */

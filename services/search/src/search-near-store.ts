@@ -4,13 +4,13 @@ import { pastSpan } from '@mnemosyne/platform'
 import type { Caller } from './begin-search.ts'
 import { embedForAny } from './embed-query.ts'
 import { searchCancelled, searchUnavailable } from './errors.ts'
-import type { FoundNear, NearSearch } from './near.ts'
+import type { FoundNear, NearSearch } from './near-store.ts'
 import type { Parts } from './parts.ts'
 import type { Found } from './pipeline.ts'
 import type { SearchDeps } from './search.ts'
 import { watchStages } from './stage-watch.ts'
 
-const MODULE = new URL('./near.ts', import.meta.url)
+const MODULE = new URL('./near-store.ts', import.meta.url)
 /** So many times the time of a part the store is given for all of a search. */
 const TIMES_OF_A_PART = 3
 
