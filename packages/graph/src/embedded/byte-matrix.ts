@@ -6,10 +6,11 @@ const HIGHEST = 127
 /** What the native cosine of two rows of bytes may be wrong by: 1e-7 was seen, but not every processor has an exact root. */
 const NATIVE_ERROR = 0.002
 
-/** Rows that may be the nearest, and the highest cosine that any other row can have. */
+/** Rows that may be the nearest, the likeliest first. */
 export interface ByteCandidates {
   rows: number[]
-  othersAtMost: number
+  /** The highest cosine that any row can have which is not among the first `count` of these. */
+  othersAtMost(count: number): number
 }
 
 /**
@@ -56,9 +57,14 @@ export class ByteMatrix {
     if (turned === null || this.#hasZero) return null
     const matrix = this.#bytes.subarray(0, size * this.#dimensions)
     const { rows, distances } = nativeRows(matrix, bytes, this.#dimensions, wanted, MetricKind.Cos)
-    const last = clamp(1 - distances.at(-1)! + NATIVE_ERROR)
-    const angle = Math.acos(last) - turned - this.#turned
-    return { rows, othersAtMost: Math.cos(Math.max(0, angle)) }
+    const most = turned + this.#turned
+    return {
+      rows,
+      othersAtMost(count) {
+        const angle = Math.acos(clamp(1 - distances[count - 1]! + NATIVE_ERROR)) - most
+        return Math.cos(Math.max(0, angle))
+      },
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Bm25Query, bm25Points } from '../bm25.ts'
 import type { Database } from './database.ts'
+import { Highest } from './highest.ts'
 import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
 import type { ResolvedScope } from './scope.ts'
 import type { TermSequence } from './term-ledger.ts'
@@ -39,7 +40,7 @@ export class TextIndex {
     const best = new Highest(k)
     for (const { segment, scores } of scored) {
       for (let row = 0; row < scores.length; row++) {
-        if (scores[row]! <= best.floor) continue
+        if (scores[row]! <= (best.isFull ? best.last : 0)) continue
         if (isAsked(segment, row, scope, among)) best.offer(scores[row]!)
         else scores[row] = 0
       }
@@ -160,55 +161,4 @@ function scoreOf(segment: TextSegment, row: number, postings: Postings[], query:
     if (count > 0) score += bm25Points(times * idf, count, length, query.averageLength)
   }
   return score
-}
-
-/** The `k` highest of many numbers above 0, in a heap whose first is the lowest. */
-class Highest {
-  readonly #heap: Float64Array
-  #size = 0
-
-  constructor(k: number) {
-    this.#heap = new Float64Array(k)
-  }
-
-  /** What is not above it need not be offered. */
-  get floor(): number {
-    return this.#size < this.#heap.length ? 0 : this.#heap[0]!
-  }
-
-  /** The lowest kept; infinite when none is. */
-  get last(): number {
-    return this.#size === 0 ? Number.POSITIVE_INFINITY : this.#heap[0]!
-  }
-
-  offer(value: number): void {
-    if (this.#size < this.#heap.length) this.#rise(this.#size++, value)
-    else if (value > this.#heap[0]!) this.#sink(value)
-  }
-
-  #rise(at: number, value: number): void {
-    const heap = this.#heap
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (heap[parent]! <= value) break
-      heap[at] = heap[parent]!
-      at = parent
-    }
-    heap[at] = value
-  }
-
-  /** Takes the place of the first. */
-  #sink(value: number): void {
-    const heap = this.#heap
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++
-      if (heap[child]! >= value) break
-      heap[at] = heap[child]!
-      at = child
-    }
-    heap[at] = value
-  }
 }

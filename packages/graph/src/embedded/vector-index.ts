@@ -1,9 +1,10 @@
 import { MetricKind } from 'usearch'
 import { DimensionMismatchError } from '../errors.ts'
 import type { VectorCandidates } from '../port.ts'
-import { ByteMatrix } from './byte-matrix.ts'
+import { type ByteCandidates, ByteMatrix } from './byte-matrix.ts'
 import type { ChunkPlaces } from './chunk-places.ts'
 import type { Database } from './database.ts'
+import { Highest } from './highest.ts'
 import { type ChunkRow, LibraryCopies, type LibraryCopy } from './library-copies.ts'
 import { nativeRows } from './native-rows.ts'
 import type { ResolvedScope } from './scope.ts'
@@ -13,8 +14,8 @@ import { clamp, dot, normalised, normaliseInto, vectorOf } from './vector-math.t
 const NATIVE_FROM_NUMBERS = 100_000
 /** The native scan works in float32: so many more than asked for are scored anew in double. */
 const SPARE = 16
-/** By bytes so many times as many are scored anew, at first and then; if that proves too few, all are scanned in float32. */
-const SCORED_ANEW = [4, 16]
+/** By bytes so many times as many are looked for, at first and then; if those are too few, all are scanned in float32. */
+const CANDIDATES = [8, 24]
 interface Scored {
   chunk: number
   cosine: number
@@ -75,15 +76,11 @@ class Segment {
     if (this.size * this.dimensions < NATIVE_FROM_NUMBERS || wanted * 2 > this.size) {
       return rows(Array(this.size).keys())
     }
-    for (const times of SCORED_ANEW) {
+    for (const times of CANDIDATES) {
       if (wanted * times * 2 > this.size) break
       const candidates = this.#bytes.nearest(query, this.size, wanted * times)
-      if (!candidates) break
-      const scored = rows(candidates.rows)
-      const last = Float64Array.from(scored, ({ cosine }) => cosine)
-        .sort()
-        .at(-k)!
-      if (last > candidates.othersAtMost) return scored
+      const proven = candidates && this.#proven(query, k, candidates)
+      if (proven) return proven
     }
     const matrix = this.matrix.subarray(0, this.size * this.dimensions)
     return rows(nativeRows(matrix, query, this.dimensions, wanted, MetricKind.IP).rows)
@@ -95,6 +92,19 @@ class Segment {
 
   #addToSum(row: Float32Array, by: 1 | -1): void {
     for (let at = 0; at < row.length; at++) this.#sum[at]! += by * row[at]!
+  }
+
+  /** Scores candidates anew until no other row can be among the `k` best; null when there are too few. */
+  #proven(query: Float32Array, k: number, { rows, othersAtMost }: ByteCandidates): Scored[] | null {
+    const best = new Highest(k)
+    const scored: Scored[] = []
+    for (const row of rows) {
+      const one = this.#scored(query, row)
+      scored.push(one)
+      best.offer(one.cosine)
+      if (scored.length % k === 0 && best.last > othersAtMost(scored.length)) return scored
+    }
+    return null
   }
 
   #scored(query: Float32Array, row: number): Scored {
