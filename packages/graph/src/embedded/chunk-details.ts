@@ -4,7 +4,7 @@ import type { Database } from './database.ts'
 import type { ResolvedScope } from './scope.ts'
 import { BoundedMap, WhileUnchanged } from './while-unchanged.ts'
 
-const ITEMS_REMEMBERED = 50_000
+const ITEMS_REMEMBERED = 20_000
 
 interface ChunkRow {
   id: number

@@ -14,23 +14,24 @@ import { ITEM_IN_SCOPE, type ResolvedScope } from './scope.ts'
 import { BoundedMap, WhileUnchanged } from './while-unchanged.ts'
 
 const MAX_KEYS = 4_096
-/** Of concepts, chunks and items that are remembered, so many each: some 20 MB. */
-const REMEMBERED = 50_000
-const SCOPES_REMEMBERED = 16
+/** What is remembered, at most some 50 MB: so many rows and counts, lists of them, and scopes. */
+const ROWS_REMEMBERED = 20_000
+const LISTS_REMEMBERED = 2_000
+const SCOPES_REMEMBERED = 8
 
 /** What was read of concepts, while the store stays as it was. */
 class Remembered {
-  readonly byKey = new BoundedMap<string, ConceptRow | null>(REMEMBERED)
-  readonly idOfUid = new BoundedMap<string, number | null>(REMEMBERED)
-  readonly mentionedBy = new BoundedMap<number, ConceptRow[]>(REMEMBERED)
-  readonly titleOf = new BoundedMap<number, ConceptRow | null>(REMEMBERED)
+  readonly byKey = new BoundedMap<string, ConceptRow | null>(ROWS_REMEMBERED)
+  readonly idOfUid = new BoundedMap<string, number | null>(ROWS_REMEMBERED)
+  readonly mentionedBy = new BoundedMap<number, ConceptRow[]>(LISTS_REMEMBERED)
+  readonly titleOf = new BoundedMap<number, ConceptRow | null>(ROWS_REMEMBERED)
   readonly inScopes = new BoundedMap<string, RememberedInScope>(SCOPES_REMEMBERED)
 }
 
 class RememberedInScope {
   size: number | null = null
-  readonly counts = new BoundedMap<number, number>(REMEMBERED)
-  readonly chunks = new BoundedMap<number, number[]>(REMEMBERED / 10)
+  readonly counts = new BoundedMap<number, number>(ROWS_REMEMBERED)
+  readonly chunks = new BoundedMap<number, number[]>(LISTS_REMEMBERED)
 }
 
 /** The questions about concepts that a search asks. Ask inside a snapshot. */
