@@ -16,8 +16,8 @@ export interface NearSearch {
 }
 
 export interface FoundNear {
-  /** Null: refused, and who runs it again will see why. */
-  found: Found | null
+  /** Or the code of the error with which it was refused. */
+  found: Found | { refused: string }
   stages: StagesElsewhere & Omit<StageRecord, 'watch'>
 }
 
@@ -53,8 +53,8 @@ export const near: Near<NearSearch, Float32Array | undefined, FoundNear> = async
   }
 }
 
-function refused(error: unknown): null {
-  if (error instanceof DomainError) return null
+function refused(error: unknown): { refused: string } {
+  if (error instanceof DomainError) return { refused: error.code }
   throw error
 }
 

@@ -1,6 +1,6 @@
 import type { SearchRequest } from '@mnemosyne/contracts'
 import { GraphClosedError } from '@mnemosyne/graph'
-import { pastSpan } from '@mnemosyne/platform'
+import { DomainError, pastSpan } from '@mnemosyne/platform'
 import type { Caller } from './begin-search.ts'
 import { embedForAny } from './embed-query.ts'
 import { searchCancelled, searchUnavailable } from './errors.ts'
@@ -19,7 +19,8 @@ const TIMES_OF_A_PART = 3
  * done (there is no such place, a re-ranker is to be asked, vectors depend on the libraries), or has failed: the search
  * is then run here, where each part fails by itself.
  *
- * @throws DomainError SEARCH_UNAVAILABLE when the store gives no answer in time, SEARCH_CANCELLED.
+ * @throws DomainError SEARCH_UNAVAILABLE when the store gives no answer in time, or only the vector was asked for and can't be
+ * had; SEARCH_CANCELLED.
  */
 export async function searchNear(
   deps: SearchDeps,
@@ -44,7 +45,7 @@ export async function searchNear(
       vector,
       { signal: AbortSignal.any([signal, late]) },
     )
-    if (found === null) return undefined
+    if ('refused' in found) return refusedNear(parts, found.refused, stages)
     parts.add(stages)
     const watch = watchStages(deps)
     for (const { stage, from, seconds } of stages.took) {
@@ -55,11 +56,21 @@ export async function searchNear(
     return found
   } catch (error) {
     if (signal.aborted) throw searchCancelled(error)
+    if (error instanceof DomainError) throw error
     if (late.aborted)
       throw searchUnavailable([`The graph store gave no answer within ${timeoutMs} ms.`], error)
     if (!(error instanceof GraphClosedError)) deps.log.warn({ err: error }, 'search near the store failed')
     return undefined
   }
+}
+
+/**
+ * Who runs a refused search here will see why. Only where nothing but the vector was missing, `parts` has seen it: the
+ * model is not to be waited for once more.
+ */
+function refusedNear(parts: Parts, code: string, { failed }: FoundNear['stages']): undefined {
+  if (code !== 'SEARCH_UNAVAILABLE' || failed.length > 0) return undefined
+  throw searchUnavailable([...new Set(parts.degraded.map(({ reason }) => reason))])
 }
 
 /** What may cross to another thread of the configuration: no secret is among it. */

@@ -96,6 +96,19 @@ describe('a search that is run near the store is answered as one that is run her
   })
 })
 
+test('a model that fails is asked once, also when there is nothing but vectors', async () => {
+  let asked = 0
+  const embedQuery = async () => {
+    asked++
+    throw new Error('The model is out.')
+  }
+  world.state.current = { embedder: wordEmbedder({ embedQuery }) }
+  const response = await world.request(service, { query: 'pump', search_types: ['vector'] })
+  expect(response.status).toBe(503)
+  expect(await response.json()).toEqual({ detail: expect.stringMatching(/^Nothing could be searched\. \S/) })
+  expect(asked).toBe(1)
+})
+
 describe('is run here', () => {
   test.each<[string, () => void]>([
     [
